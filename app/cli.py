@@ -1,0 +1,72 @@
+"""What Litestar's command line lacks: a `run` that knows this service, and tokens for trying it out."""
+
+import re
+from contextlib import nullcontext
+from typing import Final
+
+import click
+from litestar.plugins import CLIPlugin
+
+from app import server
+from app.auth.mint import mint
+from app.auth.tokens import USER_ID
+from app.settings import Settings
+
+UNITS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+
+
+class Duration(click.ParamType[int]):
+    """Text like 30s, 15m, 1h or 7d, in seconds."""
+
+    name = "duration"
+
+    def convert(self, value: str | int, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """Parse, or end the command with a sentence."""
+        if isinstance(value, int):
+            return value
+        match = re.fullmatch(r"([1-9][0-9]{0,5})([smhd])", value)
+        return (
+            int(match[1]) * UNITS[match[2]]
+            if match
+            else self.fail("it has to look like 30s, 15m, 1h or 7d", param, ctx)
+        )
+
+
+class Commands(CLIPlugin):
+    """Adds `token`, and replaces `run`, which cannot set uvicorn's timeouts or leave out its Server header."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+
+    def on_cli_init(self, cli: click.Group) -> None:
+        """Register the commands."""
+        settings = self._settings
+
+        @cli.command("run")
+        @click.option("-H", "--host", default="127.0.0.1", show_default=True, envvar="LITESTAR_HOST")
+        @click.option("-p", "--port", type=int, default=8000, show_default=True, envvar=["LITESTAR_PORT", "PORT"])
+        @click.option(
+            "-W",
+            "--wc",
+            type=click.IntRange(1),
+            default=1,
+            show_default=True,
+            help="Workers.",
+            envvar="WEB_CONCURRENCY",
+        )
+        @click.option("-r", "--reload", is_flag=True, help="Restart when the code changes.")
+        @click.option("-U", "--uds", help="Listen on a unix socket instead.")
+        @click.option("-F", "--fd", type=int, help="Listen on an inherited socket instead.")
+        def run(host: str, port: int, wc: int, reload: bool, uds: str | None, fd: int | None) -> None:
+            """Serve the API; without DATABASE_URL, on an embedded database."""
+            with server.development(f"http://{host}:{port}") if settings.development else nullcontext():
+                server.serve(host=host, port=port, workers=wc, reload=reload, uds=uds, fd=fd)
+
+        @cli.command("token")
+        @click.option("--user", required=True, metavar="ID", help="Better Auth's id of the user.")
+        @click.option("--expires", type=Duration(), default="1h", show_default=True)
+        def token(user: str, expires: int) -> None:
+            """Print a token signed with the configured secret."""
+            if not USER_ID.fullmatch(user):
+                raise click.BadParameter("only letters, digits, - and _, at most 128", param_hint="--user")
+            click.echo(mint(settings, user, expires))

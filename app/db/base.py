@@ -1,0 +1,17 @@
+from typing import Final
+
+from advanced_alchemy.base import CommonTableAttributes
+from sqlalchemy import MetaData
+from sqlalchemy.orm import DeclarativeBase
+
+CONVENTION: Final = {
+    "ix": "%(table_name)s_%(column_0_N_name)s_idx",
+    "pk": "%(table_name)s_pkey",
+    "ck": "%(table_name)s_%(constraint_name)s_check",
+}
+
+
+class Base(CommonTableAttributes, DeclarativeBase):
+    """Base of every model; constraint names follow PostgreSQL's own, so that migrations are reproducible."""
+
+    metadata = MetaData(naming_convention=CONVENTION)

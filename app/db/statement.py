@@ -1,0 +1,42 @@
+from collections.abc import Mapping
+from itertools import count
+from typing import Any, Final, Self
+
+import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql.asyncpg import PGDialect_asyncpg
+
+DIALECT: Final = PGDialect_asyncpg()
+USER_ID: Final = sa.bindparam("user_id", type_=sa.Text)
+"""The user whose rows a statement may touch; every statement has it."""
+
+KNOWN: Final = sa.bindparam("known", type_=sa.ARRAY(sa.BigInteger))
+"""Revisions that the client or our own cache has a body for; the answer leaves theirs out."""
+
+ZERO: Final = sa.literal_column("0", sa.BigInteger)
+ONE: Final = sa.literal_column("1", sa.BigInteger)
+
+_numbers: Final = count()
+
+
+class Statement:
+    """A SQLAlchemy Core statement compiled once: its SQL, its parameters in order and a name to prepare it under."""
+
+    __slots__ = ("name", "parameters", "sql")
+
+    def __init__(self, sql: str, parameters: tuple[str, ...]) -> None:
+        self.sql = sql
+        self.parameters = parameters
+        self.name = f"s{next(_numbers)}"
+
+    @classmethod
+    def compile(cls, statement: sa.Executable) -> Self:
+        """Compile for asyncpg; every bind parameter has to be named."""
+        compiled = statement.compile(dialect=DIALECT)  # type: ignore[attr-defined]  # Executable leaves it to subclasses
+        parameters = tuple(compiled.positiontup or ())
+        assert USER_ID.key in parameters  # noqa: S101 - no statement may reach beyond one user
+        assert not any(value is not None for value in compiled.params.values())  # noqa: S101 - constants belong in the SQL
+        return cls(str(compiled), parameters)
+
+    def arguments(self, values: Mapping[str, Any]) -> list[Any]:
+        """Put named values into the order that the SQL numbers them in."""
+        return [values[name] for name in self.parameters]

@@ -1,0 +1,129 @@
+"""The documentation pages, served by the app itself: Swagger UI's files come from a Python package, nothing from a CDN."""
+
+from functools import cache
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any, Final
+
+from litestar import MediaType, Request, Response, Router, get
+from litestar.datastructures import CacheControlHeader, ResponseHeader
+from litestar.openapi import OpenAPIConfig
+from litestar.openapi.plugins import OpenAPIRenderPlugin
+from litestar.openapi.spec import Components, SecurityScheme, Tag
+from litestar.static_files import create_static_files_router
+from msgspec import json
+
+from app import __version__
+from app.auth.middleware import PUBLIC
+from app.auth.mint import mint
+from app.settings import Settings
+
+BEARER: Final = "bearerAuth"
+DEVELOPMENT_USER: Final = "dev-user"
+TOKEN_SECONDS: Final = 24 * 3600
+LOOPBACK: Final = {"127.0.0.1", "::1"}
+
+POLICY: Final = (
+    "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; "
+    "connect-src 'self'; frame-ancestors 'none'"
+)
+PAGE: Final = b"""<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>Task API</title>
+<link rel="icon" href="/docs/assets/favicon-32x32.png">
+<link rel="stylesheet" href="/docs/assets/swagger-ui.css">
+</head>
+<body>
+<div id="docs"></div>
+<script src="/docs/assets/swagger-ui-bundle.js"></script>
+<script src="/docs/start.js"></script>
+</body>
+</html>
+"""
+START: Final = """const token = %s;
+const ui = SwaggerUIBundle({
+  url: "/openapi.json",
+  dom_id: "#docs",
+  deepLinking: true,
+  tryItOutEnabled: true,
+  persistAuthorization: true,
+  onComplete: () => token && ui.preauthorizeApiKey("%s", token),
+});
+"""
+DESCRIPTION: Final = """Tasks for users who sign in with Better Auth.
+
+Send `Authorization: Bearer <token>` with every request; `me` stands for your own user id in every path. Every error is
+`application/problem+json`; show `detail` to people, decide by `code`. An `ETag` is a revision number: send it back in
+`If-None-Match` to learn that nothing changed, in `If-Match` to write only if nothing did.
+"""
+
+
+class Page(OpenAPIRenderPlugin):
+    """Swagger UI at /docs."""
+
+    def __init__(self) -> None:
+        super().__init__(path="/")
+
+    def render(self, request: Request[Any, Any, Any], openapi_schema: dict[str, Any]) -> bytes:  # noqa: ARG002
+        """Return the page; it fetches /openapi.json by itself."""
+        return PAGE
+
+
+def openapi(settings: Settings) -> OpenAPIConfig:
+    """Configure the document and /docs; in development, callers from this machine are signed in there."""
+
+    @get("/start.js", media_type="text/javascript", sync_to_thread=False)
+    def start(request: Request[Any, Any, Any]) -> str:
+        local = request.client is not None and request.client.host in LOOPBACK
+        token = mint(settings, DEVELOPMENT_USER, TOKEN_SECONDS) if settings.development and local else None
+        return START % (json.encode(token).decode(), BEARER)
+
+    return OpenAPIConfig(
+        title="Task API",
+        version=__version__,
+        description=DESCRIPTION,
+        render_plugins=[Page()],
+        openapi_router=Router(
+            "/docs",
+            route_handlers=[start],
+            include_in_schema=False,
+            opt=PUBLIC,
+            response_headers=[ResponseHeader(name="content-security-policy", value=POLICY)],
+        ),
+        components=Components(
+            security_schemes={
+                BEARER: SecurityScheme(
+                    type="http", scheme="bearer", bearer_format="JWT", description="An access token of Better Auth."
+                )
+            }
+        ),
+        security=[{BEARER: []}],
+        tags=[Tag("tasks", "The caller's tasks"), Tag("users", "The caller's account"), Tag("service", "Probes")],
+    )
+
+
+@get("/openapi.json", opt=PUBLIC, include_in_schema=False, sync_to_thread=False)
+def document(request: Request[Any, Any, Any]) -> Response[bytes]:
+    """Return the OpenAPI document."""
+    return Response(_encoded(request.app), media_type=MediaType.JSON)
+
+
+@cache
+def _encoded(app: Any) -> bytes:
+    return json.encode(app.openapi_schema.to_schema())
+
+
+def assets() -> Router:
+    """Serve Swagger UI's files out of the installed package, which is never imported: it would bring Jinja2 along."""
+    package = find_spec("swagger_ui")
+    assert package is not None and package.origin is not None  # noqa: S101, PT018 - a dependency of ours
+    return create_static_files_router(
+        "/docs/assets",
+        [Path(package.origin).parent / "static"],
+        opt=PUBLIC,
+        include_in_schema=False,
+        cache_control=CacheControlHeader(max_age=86400, public=True),
+    )

@@ -1,0 +1,58 @@
+"""Probes from process state. None asks the database: a probe every ten seconds would keep a Neon compute awake for ever."""
+
+from typing import Any
+
+from litestar import get
+from msgspec import Struct
+
+from app import __version__
+from app.auth.middleware import PUBLIC
+from app.http.openapi import operation
+
+
+class Service(Struct):
+    """What runs here."""
+
+    name: str
+    version: str
+    docs: str
+
+
+class Health(Struct):
+    """State of this process."""
+
+    status: str
+
+
+def _documented(name: str, summary: str, example: Any) -> dict[str, Any]:
+    return {
+        "opt": PUBLIC,
+        "operation_id": name,
+        "summary": summary,
+        "tags": ["service"],
+        "security": [{}],
+        "operation_class": operation(example=example),
+    }
+
+
+@get(
+    "/",
+    **_documented(
+        "getService", "Name and version", {"name": "litestar-tasks", "version": __version__, "docs": "/docs"}
+    ),
+)
+async def service() -> Service:
+    """Name and version of the service, and where its documentation is."""
+    return Service("litestar-tasks", __version__, "/docs")
+
+
+@get("/health", **_documented("getHealth", "Liveness", {"status": "ok"}))
+async def health() -> Health:
+    """The process answers."""
+    return Health("ok")
+
+
+@get("/ready", **_documented("getReadiness", "Readiness", {"status": "ready"}))
+async def ready() -> Health:
+    """The process takes requests: it answers between its start and its shutdown only."""
+    return Health("ready")

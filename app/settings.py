@@ -1,0 +1,156 @@
+"""The only reader of the environment; wrong values stop the start with one sentence that names the variable."""
+
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Annotated, Any, Final, Literal, Self, get_type_hints
+
+from dotenv import dotenv_values
+from msgspec import Meta, ValidationError, convert
+
+from app.development import postgres, secret
+
+PriorityCase = Literal["upper", "lower"]
+StatementMode = Literal["auto", "named", "unnamed"]
+Seconds = Annotated[float, Meta(ge=0.1, le=60)]
+
+MINIMUM_SECRET_BYTES: Final = 32
+MINIMUM_SECRET_LETTERS: Final = 8
+PLACEHOLDER: Final = re.compile(r"change[-_ ]?me|your[-_ ]|placeholder|example|better-auth-secret-123", re.IGNORECASE)
+ORIGIN: Final = re.compile(r"https?://[^/\s*?#@]+")
+DEVELOPMENT_ORIGINS: Final = ("http://localhost:3000", "http://localhost:5173", "http://localhost:8081")
+
+
+class SettingsError(SystemExit):
+    """A setting is missing or wrong. As a SystemExit it ends every launcher with its one sentence on stderr."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """Everything that differs between two installations. The environment variable is the field's name in capitals."""
+
+    database_url: str = field(repr=False)
+    """PostgreSQL URL as Neon, Vercel or Docker hand it out. Unset: `litestar run` starts an embedded database."""
+
+    better_auth_secret: str = field(default="", repr=False)
+    """Secret shared with Better Auth, at least 32 bytes; verifies HS256 tokens."""
+
+    better_auth_secrets: tuple[str, ...] = field(default=(), repr=False)
+    """Secrets during a rotation in Better Auth's own form, `2:new,1:old`; each of them verifies tokens."""
+
+    jwt_algorithm: Literal["HS256"] = "HS256"
+    """The algorithm that tokens may be signed with. Default HS256."""
+
+    jwt_issuer: str | None = None
+    """Required value of the claim `iss`. Unset: a token that carries one is refused."""
+
+    jwt_audience: str | None = None
+    """Required value of the claim `aud`. Unset: a token that carries one is refused."""
+
+    database_pool_size: Annotated[int, Meta(ge=1, le=1000)] = 5
+    """Connections each worker keeps open. Default 5."""
+
+    database_pool_overflow: Annotated[int, Meta(ge=0, le=1000)] = 5
+    """Connections each worker may open beyond the pool under load. Default 5."""
+
+    database_timeout: Seconds = 4.5
+    """Seconds a request may spend on the database, waiting for a connection included. Default 4.5."""
+
+    database_connect_timeout: Seconds = 4.0
+    """Seconds to open a connection; `connect_timeout` in the URL has precedence. Default 4."""
+
+    database_statements: StatementMode = "auto"
+    """`named` keeps prepared statements in the server, `unnamed` suits every pooler. Default `auto`: ask the URL."""
+
+    list_cache_bytes: Annotated[int, Meta(ge=0, le=2**34)] = 16 * 1024 * 1024
+    """Memory of each worker for list bodies that the database confirms by revision; 0 turns it off. Default 16 MiB."""
+
+    max_body_bytes: Annotated[int, Meta(ge=1024, le=2**24)] = 64 * 1024
+    """Largest request body, in bytes; longer ones are answered 413. Default 64 KiB."""
+
+    priority_case: PriorityCase = "upper"
+    """Case of `priority` in answers, `upper` or `lower`. Input is accepted in any case. Default upper."""
+
+    cors_origins: tuple[str, ...] = ()
+    """Origins that browsers may call from, comma-separated; `*` allows any, without credentials. Default none."""
+
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    """The least severe level that is logged. Default info."""
+
+    log_format: Literal["json", "console"] = "json"
+    """`json` for machines, `console` for people. Default json; console with the embedded database."""
+
+    development: bool = False
+    """Not a variable: true while the embedded database of `litestar run` is in use."""
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """Every secret that verifies a token, the current one first."""
+        return tuple(filter(None, dict.fromkeys((*self.better_auth_secrets, self.better_auth_secret))))
+
+    @classmethod
+    def from_env(cls, environ: Mapping[str, str | None] | None = None) -> Self:
+        """Read and check all settings; without `environ`, from `.env` overlaid by the process environment.
+
+        Raises SettingsError.
+        """
+        merged = {**dotenv_values(".env"), **os.environ} if environ is None else environ
+        values: dict[str, Any] = {}
+        for name, type_ in get_type_hints(cls, include_extras=True).items():
+            text = (merged.get(name.upper()) or "").strip()
+            if text and name != "development":
+                try:
+                    values[name] = convert(SPLITTERS.get(name, str)(text), type_, strict=False)
+                except (ValidationError, ValueError) as error:
+                    raise SettingsError(f"{name.upper()} is not usable: {error}") from None
+        return cls(**_completed(values))
+
+
+def _completed(values: dict[str, Any]) -> dict[str, Any]:
+    """Add what the embedded database of development stands in for; refuse to guess anywhere else."""
+    has_secret = not values.keys().isdisjoint({"better_auth_secret", "better_auth_secrets"})
+    if "database_url" in values:
+        if not has_secret:
+            raise SettingsError("BETTER_AUTH_SECRET is not set; give it the value your Better Auth server has.")
+        return values
+    if not postgres.available():
+        raise SettingsError("DATABASE_URL is not set, and the embedded database of development is not installed.")
+    return {
+        "log_format": "console",
+        "cors_origins": DEVELOPMENT_ORIGINS,
+        **({} if has_secret else {"better_auth_secret": secret.kept()}),
+        **values,
+        "database_url": postgres.url(),
+        "development": True,
+    }
+
+
+def _secret(text: str) -> str:
+    if len(text.encode()) < MINIMUM_SECRET_BYTES:
+        raise ValueError(f"it is shorter than {MINIMUM_SECRET_BYTES} bytes; `openssl rand -base64 32` makes a good one")
+    if PLACEHOLDER.search(text) or len(set(text)) < MINIMUM_SECRET_LETTERS:
+        raise ValueError("it looks like a placeholder; `openssl rand -base64 32` makes a good one")
+    return text
+
+
+def _versioned_secrets(text: str) -> tuple[str, ...]:
+    """Split `2:new,1:old`, the form of Better Auth's BETTER_AUTH_SECRETS (its source, 1.7)."""
+    entries = [entry.strip().partition(":") for entry in text.split(",")]
+    if not all(version.isdecimal() for version, _, _ in entries):
+        raise ValueError("it has to look like `2:new-secret,1:old-secret`")
+    return tuple(_secret(value.strip()) for _, _, value in entries)
+
+
+def _origins(text: str) -> tuple[str, ...]:
+    origins = tuple(origin.strip().rstrip("/") for origin in text.split(",") if origin.strip())
+    if origins != ("*",) and not all(ORIGIN.fullmatch(origin) for origin in origins):
+        raise ValueError("it has to be `*` or a list of origins like `https://app.example.com`")
+    return origins
+
+
+SPLITTERS: Final = {
+    "better_auth_secret": _secret,
+    "better_auth_secrets": _versioned_secrets,
+    "cors_origins": _origins,
+}

@@ -1,0 +1,147 @@
+from typing import Any, Final
+from urllib.parse import urlencode
+
+from litestar import Controller, delete, get, patch, post, put
+from litestar.di import NamedDependency
+from litestar.params import FromPath, JSONBody
+
+from app.auth.guard import owns_path
+from app.http.body import StrictRequest
+from app.http.conditional import etag, if_match, if_none_match
+from app.http.openapi import ETAG, IF_MATCH, IF_NONE_MATCH, LINK, LOCATION, OF_A_BODY, operation, problems
+from app.http.response import JSONResponse, not_modified
+from app.tasks.guard import names_a_task
+from app.tasks.parameters import LIST_PARAMETERS
+from app.tasks.query import parse, split
+from app.tasks.repository import StoredTask, TaskRepository
+from app.tasks.schemas import Completion, TaskCreate, TaskOut, TaskUpdate
+
+TASK_EXAMPLE: Final = {
+    "id": 1,
+    "user_id": "K3vYt0aQ",
+    "title": "Buy milk",
+    "description": None,
+    "priority": "MEDIUM",
+    "tags": ["home"],
+    "due_date": "2026-12-01T10:00:00+00:00",
+    "completed": False,
+    "created_at": "2026-11-22T08:30:00.123456+00:00",
+    "updated_at": "2026-11-22T08:30:00.123456+00:00",
+    "revision": 1795336200123456,
+}
+
+Tasks = NamedDependency[TaskRepository]
+
+WRITES: Final[dict[str, Any]] = {
+    "guards": [names_a_task],
+    "responses": problems(404, 412, *OF_A_BODY),
+    "operation_class": operation(example=TASK_EXAMPLE, headers={"ETag": ETAG}, parameters=[IF_MATCH]),
+}
+
+
+class TaskController(Controller):
+    """The caller's tasks."""
+
+    path = "/api/{user_id:str}/tasks"
+    tags = ["tasks"]  # noqa: RUF012 - Litestar reads it from the class
+    guards = [owns_path]  # noqa: RUF012 - the same
+
+    @get(
+        operation_id="listTasks",
+        summary="List tasks",
+        responses=problems(422),
+        operation_class=operation(
+            example=[TASK_EXAMPLE],
+            headers={"ETag": ETAG, "Link": LINK},
+            parameters=LIST_PARAMETERS,
+            not_modified=True,
+        ),
+    )
+    async def list_tasks(self, request: StrictRequest, tasks: Tasks) -> JSONResponse[list[TaskOut]]:
+        """One page of the user's tasks, newest first unless asked otherwise. Unknown parameters are ignored."""
+        query = parse(request.scope["query_string"])
+        known = if_none_match(request.scope)
+        page = await tasks.page(request.user.id, query, known)
+        if page.body is None or page.revision in known:
+            return not_modified(etag(page.revision))
+        headers = {"ETag": etag(page.revision)}
+        if page.next_cursor is not None:
+            headers["Link"] = _next_page(request, page.next_cursor)
+        return JSONResponse(page.body, headers=headers)
+
+    @post(
+        operation_id="createTask",
+        summary="Create a task",
+        responses=problems(*OF_A_BODY),
+        operation_class=operation(example=TASK_EXAMPLE, headers={"ETag": ETAG, "Location": LOCATION}),
+    )
+    async def create(self, request: StrictRequest, tasks: Tasks, data: JSONBody[TaskCreate]) -> JSONResponse[TaskOut]:
+        """Only the title is required. Unknown fields are ignored."""
+        task = await tasks.create(request.user.id, data.given())
+        location = f"{request.scope['path'].rstrip('/')}/{task.id}"
+        return JSONResponse(task.body, status=201, headers={"ETag": etag(task.revision), "Location": location})
+
+    @get(
+        "/{task_id:str}",
+        guards=[names_a_task],
+        operation_id="getTask",
+        summary="Read a task",
+        responses=problems(404),
+        operation_class=operation(
+            example=TASK_EXAMPLE, headers={"ETag": ETAG}, parameters=[IF_NONE_MATCH], not_modified=True
+        ),
+    )
+    async def read(self, request: StrictRequest, tasks: Tasks, task_id: FromPath[int]) -> JSONResponse[TaskOut]:
+        """One task."""
+        task = await tasks.get_one_of(request.user.id, task_id, if_none_match(request.scope))
+        return not_modified(etag(task.revision)) if task.body is None else _task(task)
+
+    @patch("/{task_id:str}", operation_id="updateTask", summary="Update a task", **WRITES)
+    async def update(
+        self, request: StrictRequest, tasks: Tasks, task_id: FromPath[int], data: JSONBody[TaskUpdate]
+    ) -> JSONResponse[TaskOut]:
+        """Change the fields given: an absent one stays as it is, null clears one that can be empty."""
+        return await _changed(request, tasks, task_id, data)
+
+    @put("/{task_id:str}", operation_id="putTask", summary="Update a task (PUT)", **WRITES)
+    async def put(
+        self, request: StrictRequest, tasks: Tasks, task_id: FromPath[int], data: JSONBody[TaskUpdate]
+    ) -> JSONResponse[TaskOut]:
+        """Do the same as PATCH: partial, because existing frontends send parts with PUT."""
+        return await _changed(request, tasks, task_id, data)
+
+    @patch("/{task_id:str}/complete", operation_id="completeTask", summary="Complete or reopen a task", **WRITES)
+    async def complete(
+        self, request: StrictRequest, tasks: Tasks, task_id: FromPath[int], data: JSONBody[Completion | None] = None
+    ) -> JSONResponse[TaskOut]:
+        """Without a body, or with `{}`, flip it; with `completed`, set it."""
+        completed = (data.given() if data else {}).get("completed")
+        return _task(await tasks.complete(request.user.id, task_id, completed, if_match(request.scope)))
+
+    @delete(
+        "/{task_id:str}",
+        guards=[names_a_task],
+        operation_id="deleteTask",
+        summary="Delete a task",
+        responses=problems(404, 412),
+        operation_class=operation(parameters=[IF_MATCH]),
+    )
+    async def remove(self, request: StrictRequest, tasks: Tasks, task_id: FromPath[int]) -> JSONResponse[None]:
+        """Delete the task."""
+        await tasks.remove(request.user.id, task_id, if_match(request.scope))
+        return JSONResponse(None, status=204)
+
+
+def _task(task: StoredTask) -> JSONResponse[TaskOut]:
+    return JSONResponse(task.body, headers={"ETag": etag(task.revision)})
+
+
+async def _changed(
+    request: StrictRequest, tasks: TaskRepository, task_id: int, data: TaskUpdate
+) -> JSONResponse[TaskOut]:
+    return _task(await tasks.change(request.user.id, task_id, data.given(), if_match(request.scope)))
+
+
+def _next_page(request: StrictRequest, cursor: str) -> str:
+    parameters = split(request.scope["query_string"]).for_next_page(cursor)
+    return f'<{request.scope["path"].rstrip("/")}?{urlencode(parameters)}>; rel="next"'

@@ -1,0 +1,67 @@
+"""The keyset cursor: the place after one task in one order, opaque to clients, harmless when forged."""
+
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from datetime import datetime
+from typing import Any, Final, Self
+
+from msgspec import MsgspecError, Struct, convert, json
+
+from app.tasks import fields
+
+MAXIMUM_LENGTH: Final = 2048
+BIGGEST_INTEGER: Final = 2**63 - 1
+
+KEY_TYPES: Final[dict[str, Any]] = {
+    "created": datetime,
+    "updated": int,
+    "due_date": datetime | None,
+    "priority": fields.PriorityName,
+    "title": str,
+}
+"""Type of the sort key, per sort, as a task's JSON has it; `updated` goes by the revision."""
+
+
+class Cursor(Struct, frozen=True, array_like=True):
+    """Where a page ended: the sort, its order, the last task's sort key and its id."""
+
+    sort: str
+    order: str
+    key: datetime | int | str | None
+    id: int
+
+    @classmethod
+    def decode(cls, text: str) -> Self:
+        """Read what `encode` wrote. Raises ValueError for anything else."""
+        try:
+            if len(text) > MAXIMUM_LENGTH:
+                raise ValueError
+            sort, order, key, task_id = json.decode(
+                urlsafe_b64decode(text + "=" * (-len(text) % 4)), type=tuple[str, str, Any, int]
+            )
+            key = convert(key, KEY_TYPES[sort])
+            if order not in {"asc", "desc"} or not _storable(key) or not 0 < task_id <= BIGGEST_INTEGER:
+                raise ValueError
+        except (MsgspecError, ValueError, KeyError, RecursionError):
+            raise ValueError("Is not a cursor of this list") from None
+        return cls(sort, order, key.upper() if sort == "priority" else key, task_id)
+
+    def encode(self) -> str:
+        """Write as base64url without padding."""
+        return encode(self.sort, self.order, json.encode([self.key, self.id]).decode())
+
+
+def encode(sort: str, order: str, key_and_id: str) -> str:
+    """Write a cursor from the JSON array `[key, id]` that the database made of a page's last task."""
+    text = f'["{sort}","{order}",{key_and_id[1:]}'
+    return urlsafe_b64encode(text.encode()).rstrip(b"=").decode()
+
+
+def _storable(key: object) -> bool:
+    match key:
+        case str():
+            return "\x00" not in key
+        case int():
+            return abs(key) <= BIGGEST_INTEGER
+        case datetime():
+            return key.tzinfo is not None and fields.EARLIEST <= key <= fields.LATEST
+    return key is None

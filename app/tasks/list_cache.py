@@ -1,0 +1,59 @@
+"""List bodies kept to be confirmed: the database is asked every time, and answers "unchanged" by revision."""
+
+from collections import OrderedDict
+from typing import Final
+
+from msgspec import Struct
+
+from app.tasks.query import ListQuery
+
+OVERHEAD: Final = 1024
+"""Bytes that an entry takes beside its body: key, query and bookkeeping, rounded up."""
+
+
+class Page(Struct, frozen=True):
+    """One page of a list: the user's revision, the JSON array, and the cursor of the next page if there is one.
+
+    `body` is None where the client has said that it holds this revision.
+    """
+
+    revision: int
+    body: bytes | None
+    next_cursor: str | None = None
+
+
+class ListCache:
+    """The least recently used pages make room for new ones, so that all bodies together stay within `capacity` bytes."""
+
+    def __init__(self, capacity: int) -> None:
+        self._capacity = capacity
+        self._pages: OrderedDict[tuple[str, ListQuery], Page] = OrderedDict()
+        self.size = 0
+
+    def get(self, user_id: str, query: ListQuery) -> Page | None:
+        """Return the page last answered for this user and query."""
+        page = self._pages.get((user_id, query))
+        if page is not None:
+            self._pages.move_to_end((user_id, query))
+        return page
+
+    def put(self, user_id: str, query: ListQuery, page: Page) -> None:
+        """Keep a page, unless it alone would fill the cache."""
+        self.drop(user_id, query)
+        if _cost(page) > self._capacity:
+            return
+        self._pages[user_id, query] = page
+        self.size += _cost(page)
+        while self.size > self._capacity:
+            _, oldest = self._pages.popitem(last=False)
+            self.size -= _cost(oldest)
+
+    def drop(self, user_id: str, query: ListQuery) -> None:
+        """Forget a page."""
+        page = self._pages.pop((user_id, query), None)
+        if page is not None:
+            self.size -= _cost(page)
+
+
+def _cost(page: Page) -> int:
+    return len(page.body or b"") + OVERHEAD

@@ -1,0 +1,132 @@
+"""The list statement: one page as JSON text, and where the next one starts, for every filter and order."""
+
+from collections.abc import Iterator
+from typing import Any, Final
+
+import sqlalchemy as sa
+from msgspec import structs
+
+from app.db.statement import KNOWN, ONE, USER_ID, ZERO
+from app.tasks import fields
+from app.tasks.cursor import Cursor
+from app.tasks.model import Task
+from app.tasks.query import ListQuery
+from app.users.model import User
+
+TASKS: Final = Task.__table__
+USERS: Final = User.__table__
+
+LIMIT: Final = sa.bindparam("limit", type_=sa.Integer)
+SORT_COLUMNS: Final = {
+    "created": TASKS.c.created_at,
+    "updated": TASKS.c.revision,
+    "due_date": TASKS.c.due_date,
+    "priority": TASKS.c.priority,
+    "title": TASKS.c.title,
+}
+
+
+def shape(query: ListQuery) -> tuple[Any, ...]:
+    """Return what decides the SQL of `query`; the rest are parameters."""
+    return (
+        query.status,
+        bool(query.priority),
+        bool(query.tag),
+        bool(query.search),
+        query.due_after is None,
+        query.due_before is None,
+        query.sort,
+        query.order,
+        query.cursor and query.cursor.key is None,
+    )
+
+
+def arguments(query: ListQuery) -> dict[str, Any]:
+    """Return the parameters of `query` as `page` names them."""
+    values = structs.asdict(query)
+    if query.cursor is not None:
+        key = query.cursor.key
+        values["cursor_key"] = fields.priority(key) if query.sort == "priority" else key
+        values["cursor_id"] = query.cursor.id
+    return values
+
+
+def page(query: ListQuery, wire: list[sa.ColumnElement[Any]]) -> sa.Select[Any]:
+    """Select the user's revision and, unless `known` has it, the page and the place where the next one starts."""
+    tasks = (
+        sa.select(*wire)
+        .where(TASKS.c.user_id == USER_ID, TASKS.c.deleted_at.is_(None), *_filters(query))
+        .order_by(*_ordering(query))
+        .limit(LIMIT + ONE)
+        .offset(sa.bindparam("offset", type_=sa.BigInteger))
+        .subquery("task")
+    )
+    items = sa.func.array_agg(sa.cast(sa.func.row_to_json(tasks.table_valued()), sa.Text), type_=sa.ARRAY(sa.Text))
+    text = sa.func.array_to_string(items[ONE:LIMIT], sa.literal_column("','"))
+    key = tasks.c[SORT_COLUMNS[query.sort].name]
+    last_key = sa.func.array_agg(key, type_=sa.ARRAY(key.type))[LIMIT]
+    last_id = sa.func.array_agg(tasks.c.id, type_=sa.ARRAY(sa.BigInteger))[LIMIT]
+    following = sa.case((sa.func.count() > LIMIT, sa.cast(sa.func.json_build_array(last_key, last_id), sa.Text)))
+    body = (
+        sa.literal_column("'['")
+        .concat(sa.func.coalesce(text, sa.literal_column("''")))
+        .concat(sa.literal_column("']'"))
+    )
+    contents = (
+        sa.select(body.label("body"), following.label("next"))
+        .select_from(tasks)
+        .having(USERS.c.revision != sa.all_(KNOWN))
+        .correlate(USERS)
+        .lateral("contents")
+    )
+    return (
+        sa.select(USERS.c.revision, contents.c.body, contents.c.next)
+        .select_from(USERS.outerjoin(contents, sa.true()))
+        .where(USERS.c.id == USER_ID)
+    )
+
+
+def _filters(query: ListQuery) -> Iterator[sa.ColumnElement[bool]]:
+    if query.status != "all":
+        yield TASKS.c.completed.is_(query.status == "completed")
+    if query.priority:
+        yield TASKS.c.priority == sa.any_(sa.bindparam("priority", type_=sa.ARRAY(sa.SmallInteger)))
+    if query.tag:
+        yield TASKS.c.tags.contains(sa.bindparam("tag", type_=sa.ARRAY(sa.Text)))
+    if query.search:
+        sought = sa.func.lower(sa.bindparam("search", type_=sa.Text))
+        yield sa.or_(
+            sa.func.strpos(sa.func.lower(column), sought) > ZERO for column in (TASKS.c.title, TASKS.c.description)
+        )
+    if query.due_after is not None:
+        yield TASKS.c.due_date >= sa.bindparam("due_after", type_=sa.DateTime(timezone=True))
+    if query.due_before is not None:
+        yield TASKS.c.due_date < sa.bindparam("due_before", type_=sa.DateTime(timezone=True))
+    if query.cursor is not None:
+        yield _beyond(query, query.cursor)
+
+
+def _sort_key(sort: str, value: sa.ColumnElement[Any]) -> sa.ColumnElement[Any]:
+    return sa.func.lower(value) if sort == "title" else value
+
+
+def _ordering(query: ListQuery) -> list[sa.ColumnElement[Any]]:
+    """Order by the sort and the id, both in the same direction; what has no due date comes last in either."""
+    column = SORT_COLUMNS[query.sort]
+    terms = [_sort_key(query.sort, column), TASKS.c.id]
+    directed = [term.asc() if query.order == "asc" else term.desc() for term in terms]
+    return [directed[0].nulls_last(), directed[1]] if column.nullable else directed
+
+
+def _beyond(query: ListQuery, cursor: Cursor) -> sa.ColumnElement[bool]:
+    """Select what comes after the cursor in the order of `_ordering`."""
+    column = SORT_COLUMNS[query.sort]
+    ascending = query.order == "asc"
+    cursor_id = sa.bindparam("cursor_id", type_=sa.BigInteger)
+    if cursor.key is None:
+        later = TASKS.c.id > cursor_id if ascending else TASKS.c.id < cursor_id
+        return sa.and_(column.is_(None), later)
+    place = sa.tuple_(_sort_key(query.sort, column), TASKS.c.id)
+    reached = sa.tuple_(_sort_key(query.sort, sa.bindparam("cursor_key", type_=column.type)), cursor_id)
+    beyond = place > reached if ascending else place < reached
+    return sa.or_(beyond, column.is_(None)) if column.nullable else beyond

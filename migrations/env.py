@@ -1,0 +1,50 @@
+"""Runs migrations in one transaction: one that fails leaves nothing behind. Tables that are not ours are never touched."""
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+from alembic import context
+from sqlalchemy import Connection, pool
+from sqlalchemy.ext.asyncio import create_async_engine
+
+from app.db.base import Base
+from app.tasks.model import Task
+from app.users.model import User
+
+if TYPE_CHECKING:
+    from advanced_alchemy.alembic.commands import AlembicCommandConfig
+
+OURS = {Task.__tablename__, User.__tablename__}
+
+config: "AlembicCommandConfig" = context.config  # type: ignore[assignment]  # Advanced Alchemy's, with the engine
+
+
+def include_name(name: str | None, kind: str, parents: Any) -> bool:
+    """Look at our own tables only: Better Auth's may stand in the same schema."""
+    return name in OURS if kind == "table" else parents.get("table_name") in OURS or kind == "schema"
+
+
+def migrate(connection: Connection) -> None:
+    context.configure(
+        connection=connection,
+        target_metadata=Base.metadata,
+        version_table=config.version_table_name,
+        compare_type=True,
+        compare_server_default=False,
+        include_name=include_name,
+    )
+    with context.begin_transaction():
+        context.run_migrations()
+
+
+async def migrate_online() -> None:
+    assert config.engine is not None
+    arguments = {"connect_args": {"statement_cache_size": 0}}
+    engine = create_async_engine(config.engine.url, poolclass=pool.NullPool, **arguments)
+    async with engine.begin() as connection:
+        await connection.run_sync(migrate)
+
+
+if context.is_offline_mode():
+    raise SystemExit("Offline mode is not supported: run `litestar database upgrade` against a database.")
+asyncio.run(migrate_online())
