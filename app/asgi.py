@@ -6,6 +6,7 @@ from litestar import Litestar
 from litestar.config.cors import CORSConfig
 from litestar.di import Provide
 from litestar.exceptions import HTTPException
+from litestar.routes import HTTPRoute
 
 from app import docs, health, logs
 from app.auth.middleware import BearerToken
@@ -56,7 +57,10 @@ def create_app(settings: Settings | None = None) -> Litestar:
         logging_config=None,
         debug=False,
     )
-    app.asgi_handler = Edge(app.asgi_handler)
+    methods = {
+        route.path_format: route.route_handler_map.keys() for route in app.routes if isinstance(route, HTTPRoute)
+    }
+    app.asgi_handler = Edge(app.asgi_handler, methods)
     return app
 
 

@@ -2,7 +2,7 @@
 
 import re
 from contextlib import nullcontext
-from typing import Final
+from typing import Any, Final
 
 import click
 from litestar.plugins import CLIPlugin
@@ -57,10 +57,11 @@ class Commands(CLIPlugin):
         @click.option("-r", "--reload", is_flag=True, help="Restart when the code changes.")
         @click.option("-U", "--uds", help="Listen on a unix socket instead.")
         @click.option("-F", "--fd", type=int, help="Listen on an inherited socket instead.")
-        def run(host: str, port: int, wc: int, reload: bool, uds: str | None, fd: int | None) -> None:
+        def run(**options: Any) -> None:
             """Serve the API; without DATABASE_URL, on an embedded database."""
-            with server.development(f"http://{host}:{port}") if settings.development else nullcontext():
-                server.serve(host=host, port=port, workers=wc, reload=reload, uds=uds, fd=fd)
+            address = f"http://{options['host']}:{options['port']}"
+            with server.development(address) if settings.development else nullcontext():
+                server.serve(**options)
 
         @cli.command("token")
         @click.option("--user", required=True, metavar="ID", help="Better Auth's id of the user.")

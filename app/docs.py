@@ -1,4 +1,4 @@
-"""The documentation pages, served by the app itself: Swagger UI's files come from a Python package, nothing from a CDN."""
+"""The documentation pages, served by the app itself: Swagger UI comes from a Python package, nothing from a CDN."""
 
 from functools import cache
 from importlib.util import find_spec

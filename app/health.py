@@ -1,4 +1,4 @@
-"""Probes from process state. None asks the database: a probe every ten seconds would keep a Neon compute awake for ever."""
+"""Probes from process state. None asks the database: regular probes would keep a Neon compute awake for ever."""
 
 from typing import Any
 
@@ -48,11 +48,11 @@ async def service() -> Service:
 
 @get("/health", **_documented("getHealth", "Liveness", {"status": "ok"}))
 async def health() -> Health:
-    """The process answers."""
+    """Answer, which is all there is to being alive."""
     return Health("ok")
 
 
 @get("/ready", **_documented("getReadiness", "Readiness", {"status": "ready"}))
 async def ready() -> Health:
-    """The process takes requests: it answers between its start and its shutdown only."""
+    """Tell that the process takes requests; it listens between its start and its shutdown only."""
     return Health("ready")

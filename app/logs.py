@@ -1,4 +1,4 @@
-"""Structured logs on stdout: JSON for machines, one readable line for people; never a token, a query string or a body."""
+"""Structured logs on stdout: JSON for machines, text for people; never a token, a query string or a body."""
 
 import logging
 import logging.config
@@ -22,7 +22,9 @@ def configure(settings: Settings) -> None:
             ),
         ]
     else:
-        render = [structlog.dev.ConsoleRenderer(colors=sys.stdout.isatty(), exception_formatter=structlog.dev.plain_traceback)]
+        render = [
+            structlog.dev.ConsoleRenderer(colors=sys.stdout.isatty(), exception_formatter=structlog.dev.plain_traceback)
+        ]
     level = logging.getLevelNamesMapping()[settings.log_level.upper()]
     structlog.configure(
         processors=[*shared, *render],

@@ -1,11 +1,10 @@
-"""Runs migrations in one transaction: one that fails leaves nothing behind. Tables that are not ours are never touched."""
+"""Runs migrations in one transaction: one that fails leaves nothing behind. Only our own tables are looked at."""
 
 import asyncio
 from typing import TYPE_CHECKING, Any
 
 from alembic import context
-from sqlalchemy import Connection, pool
-from sqlalchemy.ext.asyncio import create_async_engine
+from sqlalchemy import Connection
 
 from app.db.base import Base
 from app.tasks.model import Task
@@ -25,6 +24,7 @@ def include_name(name: str | None, kind: str, parents: Any) -> bool:
 
 
 def migrate(connection: Connection) -> None:
+    """Run what is pending, in the connection's transaction."""
     context.configure(
         connection=connection,
         target_metadata=Base.metadata,
@@ -38,11 +38,10 @@ def migrate(connection: Connection) -> None:
 
 
 async def migrate_online() -> None:
-    assert config.engine is not None
-    arguments = {"connect_args": {"statement_cache_size": 0}}
-    engine = create_async_engine(config.engine.url, poolclass=pool.NullPool, **arguments)
-    async with engine.begin() as connection:
+    """Connect as the application does."""
+    async with config.engine.begin() as connection:
         await connection.run_sync(migrate)
+    await config.engine.dispose()
 
 
 if context.is_offline_mode():

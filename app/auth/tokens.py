@@ -26,7 +26,7 @@ CACHE_SECONDS: Final = 60
 
 
 class TokenVerifier:
-    """Verifies tokens, and remembers verdicts until `exp`, at most 60 s: a signature costs more than all of Litestar."""
+    """Verifies tokens, and remembers verdicts until `exp`, at most 60 s: a signature costs more than Litestar does."""
 
     def __init__(self, settings: Settings) -> None:
         self._sources: dict[str, KeySource] = {settings.jwt_algorithm: SharedSecrets(settings.secrets)}

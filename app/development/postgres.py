@@ -110,6 +110,7 @@ def _prepare_environment() -> None:
     if os.environ.get("LC_ALL", os.environ.get("LANG", "C")) in {"", "C", "POSIX"}:
         os.environ["LC_ALL"] = "C.UTF-8"
     if "XDG_RUNTIME_DIR" not in os.environ:
-        runtime = Path(os.environ.get("TMPDIR", "/tmp")) / f"litestar-tasks-{os.getuid()}"  # noqa: S108 - mode 700, per user
-        (runtime / "python_PostgresServer").mkdir(mode=0o700, parents=True, exist_ok=True)
+        runtime = Path(os.environ.get("TMPDIR", "/tmp")) / f"litestar-tasks-{os.getuid()}"  # noqa: S108 - mode 700, named for the user
+        (runtime / "python_PostgresServer").mkdir(parents=True, exist_ok=True)
+        runtime.chmod(0o700)  # anything wider is not accepted as a runtime folder
         os.environ["XDG_RUNTIME_DIR"] = str(runtime)

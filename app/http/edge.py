@@ -3,6 +3,7 @@
 import os
 import re
 import time
+from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 import structlog
@@ -27,15 +28,20 @@ logger = structlog.get_logger("app.access")
 class Edge:
     """Wraps the whole application: request id, HEAD, security headers, problem bodies and the access log."""
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, methods: Mapping[str, Iterable[str]]) -> None:
+        """Wrap `app`, whose route templates answer these `methods`."""
         self._app = app
+        self._allow = {
+            route: ", ".join(sorted({*allowed, "HEAD"} if "GET" in allowed else allowed)).encode()
+            for route, allowed in methods.items()
+        }
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        exchange = Exchange(scope, send)
+        exchange = Exchange(scope, send, self._allow)
         try:
             await self._app(scope, receive, exchange.send)
         except Exception:
@@ -50,10 +56,11 @@ class Edge:
 class Exchange:
     """One request and its answer, on the way out."""
 
-    def __init__(self, scope: Any, send: Send) -> None:
+    def __init__(self, scope: Any, send: Send, allow: Mapping[str, bytes]) -> None:
         self._started = time.perf_counter()
         self._scope = scope
         self._send = send
+        self._allow = allow
         self._method: str = scope["method"]
         self._status = 0
         self._bytes = 0
@@ -88,7 +95,11 @@ class Exchange:
         if b"cache-control" not in names:
             headers += NO_STORE if self._status >= 400 else DATA if self._scope["path"].startswith(API) else []  # noqa: PLR2004
         if b"allow" in names:
-            headers = [(name, _with_head(value) if name == b"allow" else value) for name, value in headers]
+            route = self._scope.get("path_template")
+            headers = [
+                (name, self._allow.get(route, _with_head(value)) if name == b"allow" else value)
+                for name, value in headers
+            ]
         problem = b"" if self._status < 400 else self._problem_instead(headers)  # noqa: PLR2004 - where errors start
         if not problem:
             await self._send({"type": "http.response.start", "status": self._status, "headers": headers})
@@ -122,6 +133,6 @@ class Exchange:
 
 
 def _with_head(allow: bytes) -> bytes:
-    """Add HEAD, which this layer answers, to what the routes allow."""
+    """Add HEAD, which this layer answers, to what the router allows where no route matched the method."""
     methods = {method.strip() for method in allow.split(b",")}
     return b", ".join(sorted(methods | ({b"HEAD"} if b"GET" in methods else set())))

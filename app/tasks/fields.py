@@ -74,7 +74,7 @@ def _split(text: str | list[str]) -> list[str]:
 
 
 def due_date(value: str | datetime | None) -> datetime | None:
-    """Read RFC 3339; without an offset it is UTC. Years 1900 to 2999, because the driver turns extreme ones infinite."""
+    """Read RFC 3339; without an offset it is UTC. Years 1900 to 2999, for the driver makes extreme ones infinite."""
     if value is None:
         return None
     try:

@@ -23,7 +23,7 @@ class Page(Struct, frozen=True):
 
 
 class ListCache:
-    """The least recently used pages make room for new ones, so that all bodies together stay within `capacity` bytes."""
+    """The least recently used pages make room for new ones, so that all together stay within `capacity` bytes."""
 
     def __init__(self, capacity: int) -> None:
         self._capacity = capacity

@@ -47,7 +47,7 @@ class UserController(Controller):
         operation_class=operation(example=STATS_EXAMPLE),
     )
     async def stats(self, request: StrictRequest, users: NamedDependency[UserRepository]) -> JSONResponse[Stats]:
-        """The user's tasks in numbers. Carries no ETag, because `overdue` changes with the clock."""
+        """Count the user's tasks. Carries no ETag, because `overdue` changes with the clock."""
         return JSONResponse(await users.stats(request.user.id))
 
     @delete(operation_id="eraseAccount", summary="Erase the account", responses=problems(), operation_class=operation())

@@ -1,0 +1,136 @@
+import asyncio
+import secrets
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import asyncpg
+import httpx
+import pytest
+from litestar import Litestar
+
+from app import server
+from app.asgi import create_app
+from app.auth.mint import mint
+from app.development import postgres
+from app.settings import Settings
+
+FOLDER = Path(".dev") / "tests"
+ORIGIN = "https://app.example.org"
+
+
+@pytest.fixture(scope="session")
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+@pytest.fixture(scope="session")
+def postgres_url() -> Iterator[str]:
+    """The embedded server of the tests, apart from the one of development."""
+    with postgres.running(FOLDER) as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def create_database(postgres_url: str) -> Iterator[Callable[[], str]]:
+    """Make empty databases, dropped when the session ends."""
+    made: list[str] = []
+
+    async def execute(statement: str) -> None:
+        connection = await asyncpg.connect(postgres_url)
+        try:
+            await connection.execute(statement)
+        finally:
+            await connection.close()
+
+    def create() -> str:
+        name = f"t{secrets.token_hex(8)}"
+        asyncio.run(execute(f"CREATE DATABASE {name}"))
+        made.append(name)
+        return postgres_url.replace("/postgres?", f"/{name}?")
+
+    yield create
+    for name in made:
+        asyncio.run(execute(f"DROP DATABASE {name} WITH (FORCE)"))
+
+
+@pytest.fixture(scope="session")
+def settings(create_database: Callable[[], str]) -> Settings:
+    """Settings on a database that the migrations built."""
+    settings = Settings(
+        database_url=create_database(),
+        better_auth_secret=secrets.token_urlsafe(32),
+        cors_origins=(ORIGIN,),
+        database_pool_size=10,
+        database_pool_overflow=30,
+    )
+    server.migrate(settings)
+    return settings
+
+
+@asynccontextmanager
+async def running(settings: Settings) -> AsyncIterator[Litestar]:
+    app = create_app(settings)
+    async with app.lifespan():
+        yield app
+
+
+@pytest.fixture(scope="session")
+async def app(settings: Settings) -> AsyncIterator[Litestar]:
+    async with running(settings) as app:
+        yield app
+
+
+def client_of(app: Litestar, settings: Settings, user_id: str) -> httpx.AsyncClient:
+    return httpx.AsyncClient(
+        transport=httpx.ASGITransport(app),  # type: ignore[arg-type]  # Litestar's scopes are TypedDicts
+        base_url="http://testserver",
+        headers={"Authorization": f"Bearer {mint(settings, user_id, 3600)}"},
+    )
+
+
+def random_user() -> str:
+    return f"u{secrets.token_hex(12)}"
+
+
+@pytest.fixture
+def user_id() -> str:
+    return random_user()
+
+
+@pytest.fixture
+async def client(app: Litestar, settings: Settings, user_id: str) -> AsyncIterator[httpx.AsyncClient]:
+    """Speaks for a user whom nobody has seen before."""
+    async with client_of(app, settings, user_id) as client:
+        yield client
+
+
+@pytest.fixture
+async def other(app: Litestar, settings: Settings) -> AsyncIterator[httpx.AsyncClient]:
+    """Speaks for a second user."""
+    async with client_of(app, settings, random_user()) as client:
+        yield client
+
+
+@pytest.fixture
+async def anonymous(app: Litestar) -> AsyncIterator[httpx.AsyncClient]:
+    transport = httpx.ASGITransport(app)  # type: ignore[arg-type]  # Litestar's scopes are TypedDicts
+    async with httpx.AsyncClient(transport=transport, base_url="http://testserver") as client:
+        yield client
+
+
+@pytest.fixture
+async def connection(settings: Settings) -> AsyncIterator[asyncpg.Connection]:
+    """A connection beside the application's, to look at what it stored and to get in its way."""
+    connection = await asyncpg.connect(settings.database_url)
+    yield connection
+    await connection.close()
+
+
+@pytest.fixture
+async def without_cache(settings: Settings, user_id: str) -> AsyncIterator[httpx.AsyncClient]:
+    """The same user on a second instance of the application that has no list cache."""
+    bare = replace(settings, list_cache_bytes=0)
+    async with running(bare) as app, client_of(app, bare, user_id) as client:
+        yield client
