@@ -24,7 +24,7 @@ class BearerToken(ASGIMiddleware):
 
     async def handle(self, scope: Scope, receive: Receive, send: Send, next_app: ASGIApp) -> None:
         """Authenticate every method but OPTIONS, which tells no more than the documentation."""
-        if scope["method"] != "OPTIONS":
+        if scope["type"] == ScopeType.HTTP and scope["method"] != "OPTIONS":
             token = bearer(scope["headers"])
             caller = await self._verifier.verify(token) if token else None
             if caller is None:

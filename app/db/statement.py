@@ -5,7 +5,7 @@ from typing import Any, Final, Self
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql.asyncpg import PGDialect_asyncpg
 
-DIALECT: Final = PGDialect_asyncpg()
+DIALECT: Final = PGDialect_asyncpg()  # type: ignore[no-untyped-call]  # SQLAlchemy types its dialects in part
 USER_ID: Final = sa.bindparam("user_id", type_=sa.Text)
 """The user whose rows a statement may touch; every statement has it."""
 

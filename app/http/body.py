@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from functools import lru_cache
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar, TypeVar, cast
 
 from litestar import Request
 from litestar.datastructures import State
@@ -54,7 +54,7 @@ class StrictRequest(Request[Caller, Any, State]):
 def decode(body: bytes, target: type[B]) -> B:
     """Decode a JSON object into `target`. Raises Problem: 400 for what is not JSON, 422 for what breaks a rule."""
     try:
-        return _decoder(target).decode(body)
+        return cast("B", _decoder(target).decode(body))
     except ValidationError:
         raise invalid(_explain(body, target)) from None
     except (DecodeError, UnicodeDecodeError, RecursionError):

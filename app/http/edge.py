@@ -4,48 +4,47 @@ import os
 import re
 import time
 from collections.abc import Iterable, Mapping
+from http import HTTPStatus
 from typing import Any, Final
 
 import structlog
+from litestar.enums import ScopeType
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
 from app import errors
 
+Headers = list[tuple[bytes, bytes]]
+
 REQUEST_ID: Final = re.compile(rb"[A-Za-z0-9._-]{1,128}")
 API: Final = "/api/"
+PROBLEM: Final = (b"content-type", errors.MEDIA_TYPE.encode())
 
-SECURITY: Final = [
-    (b"x-content-type-options", b"nosniff"),
-    (b"referrer-policy", b"no-referrer"),
-]
-NO_CONTENT_POLICY: Final = (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'")
-DATA: Final = [(b"cache-control", b"private, no-cache"), (b"vary", b"Authorization, Origin")]
-NO_STORE: Final = [(b"cache-control", b"no-store"), (b"vary", b"Authorization, Origin")]
+EVERYWHERE: Final = [(b"x-content-type-options", b"nosniff"), (b"referrer-policy", b"no-referrer")]
+NO_PAGE: Final = (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'")
+VARY: Final = (b"vary", b"Authorization, Origin")  # `me` is another user's with another token
+DATA: Final = [(b"cache-control", b"private, no-cache"), VARY]
+ERROR: Final = [(b"cache-control", b"no-store"), VARY]
 
 logger = structlog.get_logger("app.access")
 
 
 class Edge:
-    """Wraps the whole application: request id, HEAD, security headers, problem bodies and the access log."""
+    """Wraps the whole application; `methods` are those that each route template answers."""
 
     def __init__(self, app: ASGIApp, methods: Mapping[str, Iterable[str]]) -> None:
-        """Wrap `app`, whose route templates answer these `methods`."""
         self._app = app
-        self._allow = {
-            route: ", ".join(sorted({*allowed, "HEAD"} if "GET" in allowed else allowed)).encode()
-            for route, allowed in methods.items()
-        }
+        self._allow = {route: _with_head(allowed) for route, allowed in methods.items()}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
-        if scope["type"] != "http":
+        if scope["type"] != ScopeType.HTTP:
             await self._app(scope, receive, send)
             return
         exchange = Exchange(scope, send, self._allow)
         try:
             await self._app(scope, receive, exchange.send)
         except Exception:
-            if exchange.started:
+            if exchange.status:
                 raise
             logger.exception("unhandled exception", request_id=scope["state"]["request_id"])
             await exchange.send({"type": "http.response.start", "status": 500, "headers": []})
@@ -54,68 +53,64 @@ class Edge:
 
 
 class Exchange:
-    """One request and its answer, on the way out."""
+    """One request and its answer, on the way out; `status` is 0 until the answer starts."""
 
     def __init__(self, scope: Any, send: Send, allow: Mapping[str, bytes]) -> None:
+        self.status = 0
         self._started = time.perf_counter()
         self._scope = scope
-        self._send = send
+        self._send: Any = send
         self._allow = allow
-        self._method: str = scope["method"]
-        self._status = 0
         self._bytes = 0
-        self._replaced = False
+        self._ended = False
         given = next((value for name, value in scope["headers"] if name == b"x-request-id"), b"")
         self._id = given if REQUEST_ID.fullmatch(given) else os.urandom(8).hex().encode()
         scope["state"]["request_id"] = self._id.decode()
+        self._method: str = scope["method"]
         if self._method == "HEAD":
             scope["method"] = "GET"  # whatever GET answers, without the body
 
-    @property
-    def started(self) -> bool:
-        """Whether the client has seen a part of the answer."""
-        return self._status > 0
-
     async def send(self, message: Message) -> None:
-        """Complete the start of an answer, and drop the bodies that have to be dropped."""
+        """Pass a message on: complete its headers, or drop a body that must not be sent."""
         if message["type"] == "http.response.start":
-            self._status = message["status"]
-            await self._start(message)
-        elif message["type"] == "http.response.body" and not self._replaced:
-            body = b"" if self._method == "HEAD" else message["body"]
-            self._bytes += len(body)
-            await self._send({"type": "http.response.body", "body": body, "more_body": message.get("more_body", False)})
+            self.status = message["status"]
+            await self._start(self._completed(list(message["headers"])))
+        elif message["type"] == "http.response.body" and not self._ended:
+            await self._body(message["body"], more=message.get("more_body", False))
 
-    async def _start(self, message: Any) -> None:
-        headers: list[tuple[bytes, bytes]] = list(message["headers"])
-        headers += [(b"x-request-id", self._id), *SECURITY]
-        names = {name for name, _ in headers}
-        if b"content-security-policy" not in names:
-            headers.append(NO_CONTENT_POLICY)
-        if b"cache-control" not in names:
-            headers += NO_STORE if self._status >= 400 else DATA if self._scope["path"].startswith(API) else []  # noqa: PLR2004
-        if b"allow" in names:
-            route = self._scope.get("path_template")
-            headers = [
-                (name, self._allow.get(route, _with_head(value)) if name == b"allow" else value)
-                for name, value in headers
-            ]
-        problem = b"" if self._status < 400 else self._problem_instead(headers)  # noqa: PLR2004 - where errors start
-        if not problem:
-            await self._send({"type": "http.response.start", "status": self._status, "headers": headers})
+    async def _start(self, headers: Headers) -> None:
+        if self.status < HTTPStatus.BAD_REQUEST or PROBLEM in headers:
+            await self._send({"type": "http.response.start", "status": self.status, "headers": headers})
             return
-        self._replaced = True
-        self._bytes = len(problem)
-        kept = [(name, value) for name, value in headers if name not in {b"content-type", b"content-length"}]
-        kept += [(b"content-type", errors.MEDIA_TYPE.encode()), (b"content-length", str(len(problem)).encode())]
-        await self._send({"type": "http.response.start", "status": self._status, "headers": kept})
-        await self._send({"type": "http.response.body", "body": b"" if self._method == "HEAD" else problem})
+        problem = errors.of_status(self.status).body(self._id.decode())  # some layer has a form of its own
+        headers = [(name, value) for name, value in headers if name not in {b"content-type", b"content-length"}]
+        headers += [PROBLEM, (b"content-length", str(len(problem)).encode())]
+        await self._send({"type": "http.response.start", "status": self.status, "headers": headers})
+        await self._body(problem, more=False)
+        self._ended = True
 
-    def _problem_instead(self, headers: list[tuple[bytes, bytes]]) -> bytes:
-        """Return the problem body for an error that some layer answered in a form of its own."""
-        if (b"content-type", errors.MEDIA_TYPE.encode()) in headers:
-            return b""
-        return errors.of_status(self._status).body(self._id.decode())
+    async def _body(self, body: bytes, *, more: bool) -> None:
+        body = b"" if self._method == "HEAD" else body
+        self._bytes += len(body)
+        await self._send({"type": "http.response.body", "body": body, "more_body": more})
+
+    def _completed(self, headers: Headers) -> Headers:
+        names = {name for name, _ in headers}
+        headers += [(b"x-request-id", self._id), *EVERYWHERE]
+        if b"content-security-policy" not in names:
+            headers.append(NO_PAGE)
+        if b"cache-control" not in names:
+            if self.status >= HTTPStatus.BAD_REQUEST:
+                headers += ERROR
+            elif self._scope["path"].startswith(API):
+                headers += DATA
+        if b"allow" in names:
+            headers = [(name, self._allowed(value) if name == b"allow" else value) for name, value in headers]
+        return headers
+
+    def _allowed(self, value: bytes) -> bytes:
+        """Correct Litestar's list: it forgets methods on OPTIONS, and knows nothing of HEAD."""
+        return self._allow.get(self._scope.get("path_template")) or _with_head(value.decode().split(", "))
 
     def log(self) -> None:
         """Write the one line of this request: no query string, no header, no body."""
@@ -124,7 +119,7 @@ class Exchange:
             "request",
             method=self._method,
             route=self._scope.get("path_template"),
-            status=self._status,
+            status=self.status,
             duration_ms=round((time.perf_counter() - self._started) * 1000, 2),
             bytes=self._bytes,
             user_id=user and user.id,
@@ -132,7 +127,5 @@ class Exchange:
         )
 
 
-def _with_head(allow: bytes) -> bytes:
-    """Add HEAD, which this layer answers, to what the router allows where no route matched the method."""
-    methods = {method.strip() for method in allow.split(b",")}
-    return b", ".join(sorted(methods | ({b"HEAD"} if b"GET" in methods else set())))
+def _with_head(methods: Iterable[str]) -> bytes:
+    return ", ".join(sorted({*methods} | ({"HEAD"} if "GET" in methods else set()))).encode()

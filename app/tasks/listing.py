@@ -6,6 +6,7 @@ from typing import Any, Final
 import sqlalchemy as sa
 from msgspec import structs
 
+from app.db.base import table_of
 from app.db.statement import KNOWN, ONE, USER_ID, ZERO
 from app.tasks import fields
 from app.tasks.cursor import Cursor
@@ -13,8 +14,8 @@ from app.tasks.model import Task
 from app.tasks.query import ListQuery
 from app.users.model import User
 
-TASKS: Final = Task.__table__
-USERS: Final = User.__table__
+TASKS: Final = table_of(Task)
+USERS: Final = table_of(User)
 
 LIMIT: Final = sa.bindparam("limit", type_=sa.Integer)
 SORT_COLUMNS: Final = {
@@ -46,7 +47,7 @@ def arguments(query: ListQuery) -> dict[str, Any]:
     values = structs.asdict(query)
     if query.cursor is not None:
         key = query.cursor.key
-        values["cursor_key"] = fields.priority(key) if query.sort == "priority" else key
+        values["cursor_key"] = fields.priority(str(key)) if query.sort == "priority" else key
         values["cursor_id"] = query.cursor.id
     return values
 
@@ -96,7 +97,7 @@ def _filters(query: ListQuery) -> Iterator[sa.ColumnElement[bool]]:
     if query.search:
         sought = sa.func.lower(sa.bindparam("search", type_=sa.Text))
         yield sa.or_(
-            sa.func.strpos(sa.func.lower(column), sought) > ZERO for column in (TASKS.c.title, TASKS.c.description)
+            *(sa.func.strpos(sa.func.lower(column), sought) > ZERO for column in (TASKS.c.title, TASKS.c.description))
         )
     if query.due_after is not None:
         yield TASKS.c.due_date >= sa.bindparam("due_after", type_=sa.DateTime(timezone=True))
@@ -114,8 +115,8 @@ def _ordering(query: ListQuery) -> list[sa.ColumnElement[Any]]:
     """Order by the sort and the id, both in the same direction; what has no due date comes last in either."""
     column = SORT_COLUMNS[query.sort]
     terms = [_sort_key(query.sort, column), TASKS.c.id]
-    directed = [term.asc() if query.order == "asc" else term.desc() for term in terms]
-    return [directed[0].nulls_last(), directed[1]] if column.nullable else directed
+    key, task_id = (term.asc() if query.order == "asc" else term.desc() for term in terms)
+    return [key.nulls_last() if column.nullable else key, task_id]
 
 
 def _beyond(query: ListQuery, cursor: Cursor) -> sa.ColumnElement[bool]:

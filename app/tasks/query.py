@@ -76,8 +76,8 @@ def parse(query_string: bytes) -> ListQuery:
             values[name] = value
         except ValueError as error:
             broken.append(FieldError(name, str(error)))
-    if not broken and (error := _cursor_mismatch(values)):
-        broken.append(error)
+    if not broken and (mismatch := _cursor_mismatch(values)):
+        broken.append(mismatch)
     if broken:
         raise invalid(broken)
     for name in REPEATABLE & values.keys():

@@ -9,6 +9,7 @@ from typing import Any, Final
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert as upsert
 
+from app.db.base import table_of
 from app.db.statement import KNOWN, ONE, USER_ID, Statement
 from app.settings import PriorityCase
 from app.tasks import fields, listing
@@ -16,8 +17,8 @@ from app.tasks.model import Task
 from app.tasks.query import ListQuery
 from app.users.model import User
 
-TASKS: Final = Task.__table__
-USERS: Final = User.__table__
+TASKS: Final = table_of(Task)
+USERS: Final = table_of(User)
 
 TASK_ID: Final = sa.bindparam("task_id", type_=sa.BigInteger)
 IF_MATCH: Final = sa.bindparam("if_match", type_=sa.ARRAY(sa.BigInteger))
@@ -90,7 +91,7 @@ class TaskStatements:
             .returning(USERS.c.revision)
             .cte("bump")
         )
-        columns = {
+        columns: dict[str, sa.ColumnElement[Any]] = {
             "user_id": USER_ID,
             "title": sa.bindparam("title", type_=sa.Text),
             "description": sa.bindparam("description", type_=sa.Text),

@@ -6,6 +6,7 @@ import sqlalchemy as sa
 from advanced_alchemy.repository import SQLAlchemyAsyncRepository
 
 from app.auth.caller import Caller
+from app.db.base import table_of
 from app.db.database import Database
 from app.db.statement import USER_ID, Statement
 from app.settings import PriorityCase
@@ -86,7 +87,7 @@ def _profile() -> sa.Select[Any]:
         "counts": counts,
     }
     return sa.select(sa.cast(_object(members), sa.Text)).select_from(
-        always.outerjoin(User.__table__, User.id == always.c.id)
+        always.outerjoin(table_of(User), User.id == always.c.id)
     )
 
 
