@@ -134,3 +134,14 @@ async def without_cache(settings: Settings, user_id: str) -> AsyncIterator[httpx
     bare = replace(settings, list_cache_bytes=0)
     async with running(bare) as app, client_of(app, bare, user_id) as client:
         yield client
+
+
+@pytest.fixture
+def next_page() -> Callable[[httpx.Response], str | None]:
+    """The address in a response's Link header, relation next."""
+
+    def read(response: httpx.Response) -> str | None:
+        link = response.links.get("next")
+        return link["url"] if link else None
+
+    return read

@@ -1,0 +1,114 @@
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from typing import Any
+
+import httpx
+import pytest
+
+from app.settings import Settings, StatementMode
+from tests.conftest import client_of, running
+from tests.wire import Relay, relayed
+
+TASKS = "/api/me/tasks"
+
+DATA_REQUESTS: list[tuple[str, str, Any]] = [
+    ("GET", TASKS, None),
+    ("HEAD", TASKS, None),
+    ("GET", f"{TASKS}?status=pending&priority=high&tag=a&search=x&sort=due_date&limit=2", None),
+    ("POST", TASKS, {"title": "x", "tags": ["a"]}),
+    ("GET", f"{TASKS}/{{id}}", None),
+    ("PATCH", f"{TASKS}/{{id}}", {"title": "y"}),
+    ("PATCH", f"{TASKS}/{{id}}", {}),
+    ("PUT", f"{TASKS}/{{id}}", {"title": "z"}),
+    ("PATCH", f"{TASKS}/{{id}}/complete", {}),
+    ("GET", f"{TASKS}/999999999", None),
+    ("PATCH", f"{TASKS}/999999999", {"title": "y"}),
+    ("DELETE", f"{TASKS}/999999999", None),
+    ("GET", "/api/me", None),
+    ("GET", "/api/me/stats", None),
+]
+FREE_REQUESTS: list[tuple[str, str, int]] = [
+    ("GET", "/", 200),
+    ("GET", "/health", 200),
+    ("GET", "/ready", 200),
+    ("GET", "/docs", 200),
+    ("GET", "/openapi.json", 200),
+    ("GET", "/api/somebody/tasks", 403),
+    ("POST", "/api/somebody/tasks", 403),
+    ("DELETE", "/api/somebody", 403),
+    ("GET", f"{TASKS}/0", 404),
+    ("GET", f"{TASKS}?limit=0", 422),
+    ("POST", TASKS, 400),
+    ("OPTIONS", TASKS, 204),
+    ("GET", "/nowhere", 404),
+]
+
+
+@pytest.fixture(params=["named", "unnamed"])
+async def counted(
+    request: pytest.FixtureRequest, settings: Settings, user_id: str
+) -> AsyncIterator[tuple[Relay, httpx.AsyncClient]]:
+    """A client whose application reaches the database through a relay, over a single connection."""
+    mode: StatementMode = request.param
+    async with relayed(settings.database_url) as (relay, url):
+        through = replace(
+            settings, database_url=url, database_pool_size=1, database_pool_overflow=0, database_statements=mode
+        )
+        async with running(through) as app, client_of(app, through, user_id) as client:
+            yield relay, client
+
+
+async def test_every_data_request_is_one_statement_and_one_round_trip(
+    counted: tuple[Relay, httpx.AsyncClient],
+) -> None:
+    relay, client = counted
+    task_id = (await client.post(TASKS, json={"title": "x"})).json()["id"]
+    for method, path, body in DATA_REQUESTS:
+        url = path.format(id=task_id)
+        await client.request(method, url, json=body)  # the first one of a connection also learns the statement's types
+        relay.reset()
+        response = await client.request(method, url, json=body)
+        assert response.status_code < 500
+        assert (relay.statements, relay.round_trips, relay.connections) == (1, 1, 0), (method, path)
+
+
+async def test_conditional_requests_are_one_round_trip_too(counted: tuple[Relay, httpx.AsyncClient]) -> None:
+    relay, client = counted
+    task = (await client.post(TASKS, json={"title": "x"})).json()
+    url = f"{TASKS}/{task['id']}"
+    tag = f'"{task["revision"]}"'
+    for method, path, headers, status in [
+        ("GET", TASKS, {"If-None-Match": tag}, 304),
+        ("GET", url, {"If-None-Match": tag}, 304),
+        ("PATCH", f"{url}/complete", {"If-Match": '"1"'}, 412),
+        ("DELETE", url, {"If-Match": '"1"'}, 412),
+        ("DELETE", url, {"If-Match": tag}, 204),
+    ]:
+        if status != 204:
+            await client.request(method, path, headers=headers)
+        relay.reset()
+        assert (await client.request(method, path, headers=headers)).status_code == status
+        assert (relay.statements, relay.round_trips) == (1, 1), (method, path)
+
+
+async def test_what_needs_no_data_asks_the_database_nothing(
+    counted: tuple[Relay, httpx.AsyncClient],
+) -> None:
+    relay, client = counted
+    for method, path, status in FREE_REQUESTS:
+        assert (await client.request(method, path)).status_code == status, (method, path)
+    for method, path, body in DATA_REQUESTS:
+        del client.headers["Authorization"]
+        assert (await client.request(method, path, json=body)).status_code == 401
+        client.headers["Authorization"] = "Bearer a.b.c"
+        assert (await client.request(method, path, json=body)).status_code == 401
+    assert (relay.statements, relay.round_trips, relay.connections) == (0, 0, 0)
+
+
+async def test_erasure_is_one_transaction_of_two_statements(counted: tuple[Relay, httpx.AsyncClient]) -> None:
+    relay, client = counted
+    await client.delete("/api/me")
+    await client.post(TASKS, json={"title": "x"})
+    relay.reset()
+    assert (await client.delete("/api/me")).status_code == 204
+    assert relay.statements == 4  # BEGIN, two DELETEs, COMMIT

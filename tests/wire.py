@@ -1,0 +1,79 @@
+"""A relay between the application and PostgreSQL that counts what crosses the wire, and can hold it back or cut it."""
+
+import asyncio
+import struct
+import tempfile
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
+
+SOCKET = ".s.PGSQL.5432"
+
+
+class Relay:
+    """Counts by the frontend messages of the PostgreSQL protocol: Execute and Query run statements, Sync and Query are
+    what a client waits for.
+    """
+
+    def __init__(self, target: Path) -> None:
+        self.statements = 0
+        self.round_trips = 0
+        self.connections = 0
+        self.flowing = asyncio.Event()
+        self.flowing.set()
+        self._target = target
+        self._writers: set[asyncio.StreamWriter] = set()
+
+    def reset(self) -> None:
+        self.statements = self.round_trips = self.connections = 0
+
+    def cut(self) -> None:
+        """Drop every connection, as a database that goes away does."""
+        for writer in self._writers:
+            writer.transport.abort()
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.connections += 1
+        upstream_reader, upstream_writer = await asyncio.open_unix_connection(str(self._target))
+        self._writers |= {writer, upstream_writer}
+        try:
+            with suppress(ConnectionError, asyncio.IncompleteReadError):
+                await asyncio.gather(self._forward(reader, upstream_writer), self._back(upstream_reader, writer))
+        finally:
+            self._writers -= {writer, upstream_writer}
+            writer.transport.abort()
+            upstream_writer.transport.abort()
+
+    async def _forward(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        startup = await reader.readexactly(4)
+        writer.write(startup + await reader.readexactly(struct.unpack("!I", startup)[0] - 4))
+        while True:
+            head = await reader.readexactly(5)
+            message = head + await reader.readexactly(struct.unpack("!I", head[1:])[0] - 4)
+            kind = head[:1]
+            self.statements += kind in {b"E", b"Q"}
+            self.round_trips += kind in {b"S", b"Q"}
+            await self.flowing.wait()
+            writer.write(message)
+
+    async def _back(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while data := await reader.read(65536):
+            await self.flowing.wait()
+            writer.write(data)
+        raise ConnectionResetError
+
+
+@asynccontextmanager
+async def relayed(database_url: str) -> AsyncIterator[tuple[Relay, str]]:
+    """Yield a relay to the unix socket in `database_url`, and the URL that leads through it."""
+    [folder] = parse_qs(urlsplit(database_url).query)["host"]
+    relay = Relay(Path(folder) / SOCKET)
+    with tempfile.TemporaryDirectory() as own:
+        relaying = await asyncio.start_unix_server(relay.serve, Path(own) / SOCKET)
+        try:
+            yield relay, database_url.replace(folder, own)
+        finally:
+            relaying.close()
+            relay.cut()
+            await asyncio.sleep(0)
