@@ -1,5 +1,6 @@
 """The documentation pages, served by the app itself: Swagger UI comes from a Python package, nothing from a CDN."""
 
+from dataclasses import dataclass
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
@@ -9,14 +10,15 @@ from litestar import MediaType, Request, Response, Router, get
 from litestar.datastructures import CacheControlHeader, ResponseHeader
 from litestar.openapi import OpenAPIConfig
 from litestar.openapi.plugins import OpenAPIRenderPlugin
-from litestar.openapi.spec import Components, SecurityScheme, Tag
+from litestar.openapi.spec import Components, License, OpenAPI, SecurityScheme, Tag
 from litestar.static_files import create_static_files_router
 from msgspec import json
 
 from app import __version__
 from app.auth.middleware import PUBLIC
 from app.auth.mint import mint
-from app.settings import Settings
+from app.document import Document
+from app.settings import PriorityCase, Settings
 
 BEARER: Final = "bearerAuth"
 DEVELOPMENT_USER: Final = "dev-user"
@@ -72,6 +74,19 @@ class Page(OpenAPIRenderPlugin):
         return PAGE
 
 
+@dataclass
+class Configuration(OpenAPIConfig):
+    """Litestar's configuration, for a document of our own."""
+
+    priority_case: PriorityCase = "upper"
+
+    def to_openapi_schema(self) -> OpenAPI:
+        """Return the document, to which Litestar adds the operations and schemas."""
+        document = Document(**vars(super().to_openapi_schema()))
+        document.priority_case = self.priority_case
+        return document
+
+
 def openapi(settings: Settings) -> OpenAPIConfig:
     """Configure the document and /docs; in development, callers from this machine are signed in there."""
 
@@ -81,9 +96,11 @@ def openapi(settings: Settings) -> OpenAPIConfig:
         token = mint(settings, DEVELOPMENT_USER, TOKEN_SECONDS) if settings.development and local else None
         return START % (json.encode(token).decode(), BEARER)
 
-    return OpenAPIConfig(
+    return Configuration(
         title="Task API",
         version=__version__,
+        license=License("MIT", identifier="MIT"),
+        priority_case=settings.priority_case,
         description=DESCRIPTION,
         render_plugins=[Page()],
         openapi_router=Router(

@@ -30,8 +30,7 @@ def _documented(name: str, summary: str, example: Any) -> dict[str, Any]:
         "operation_id": name,
         "summary": summary,
         "tags": ["service"],
-        "security": [{}],
-        "operation_class": operation(example=example),
+        "operation_class": operation(success=summary, example=example, public=True),
     }
 
 

@@ -20,7 +20,7 @@ TASK_EXAMPLE: Final = {
     "id": 1,
     "user_id": "K3vYt0aQ",
     "title": "Buy milk",
-    "description": None,
+    "description": "Two litres, the one with the blue cap",
     "priority": "MEDIUM",
     "tags": ["home"],
     "due_date": "2026-12-01T10:00:00+00:00",
@@ -32,10 +32,37 @@ TASK_EXAMPLE: Final = {
 
 Tasks = NamedDependency[TaskRepository]
 
-WRITES: Final[dict[str, Any]] = {
-    "guards": [names_a_task],
-    "responses": problems(404, 412, *OF_A_BODY),
-    "operation_class": operation(example=TASK_EXAMPLE, headers={"ETag": ETAG}, parameters=[IF_MATCH]),
+CREATE_EXAMPLE: Final = {
+    "title": "Buy milk",
+    "priority": "MEDIUM",
+    "tags": ["home"],
+    "due_date": "2026-12-01T10:00:00Z",
+}
+UPDATE_EXAMPLE: Final = {"title": "Buy oat milk", "priority": "HIGH"}
+
+
+def _write(name: str, summary: str, invalid: tuple[str, str], **body: Any) -> dict[str, Any]:
+    return {
+        "guards": [names_a_task],
+        "operation_id": name,
+        "summary": summary,
+        "responses": problems(404, 412, *OF_A_BODY),
+        "operation_class": operation(
+            success="The task as it is now",
+            example=TASK_EXAMPLE,
+            headers={"ETag": ETAG},
+            parameters=[IF_MATCH],
+            invalid=invalid,
+            **body,
+        ),
+    }
+
+
+UPDATE: Final[dict[str, Any]] = {"invalid": ("title", "Must not be blank"), "body": UPDATE_EXAMPLE}
+COMPLETE: Final[dict[str, Any]] = {
+    "invalid": ("completed", "Expected `bool`, got `str`"),
+    "body": {"completed": True},
+    "body_required": False,
 }
 
 
@@ -51,9 +78,11 @@ class TaskController(Controller):
         summary="List tasks",
         responses=problems(422),
         operation_class=operation(
+            success="One page of tasks",
             example=[TASK_EXAMPLE],
             headers={"ETag": ETAG, "Link": LINK},
             parameters=LIST_PARAMETERS,
+            invalid=("limit", "Must be a whole number from 1 to 1000"),
             not_modified=True,
         ),
     )
@@ -73,7 +102,12 @@ class TaskController(Controller):
         operation_id="createTask",
         summary="Create a task",
         responses=problems(*OF_A_BODY),
-        operation_class=operation(example=TASK_EXAMPLE, headers={"ETag": ETAG, "Location": LOCATION}),
+        operation_class=operation(
+            success="The new task",
+            example=TASK_EXAMPLE,
+            headers={"ETag": ETAG, "Location": LOCATION},
+            body=CREATE_EXAMPLE,
+        ),
     )
     async def create(self, request: StrictRequest, tasks: Tasks, data: JSONBody[TaskCreate]) -> JSONResponse[TaskOut]:
         """Only the title is required. Unknown fields are ignored."""
@@ -88,7 +122,11 @@ class TaskController(Controller):
         summary="Read a task",
         responses=problems(404),
         operation_class=operation(
-            example=TASK_EXAMPLE, headers={"ETag": ETAG}, parameters=[IF_NONE_MATCH], not_modified=True
+            success="The task",
+            example=TASK_EXAMPLE,
+            headers={"ETag": ETAG},
+            parameters=[IF_NONE_MATCH],
+            not_modified=True,
         ),
     )
     async def read(self, request: StrictRequest, tasks: Tasks, task_id: FromPath[int]) -> JSONResponse[TaskOut]:
@@ -96,21 +134,21 @@ class TaskController(Controller):
         task = await tasks.get_one_of(request.user.id, task_id, if_none_match(request.scope))
         return not_modified(etag(task.revision)) if task.body is None else _task(task)
 
-    @patch("/{task_id:str}", operation_id="updateTask", summary="Update a task", **WRITES)
+    @patch("/{task_id:str}", **_write("updateTask", "Update a task", **UPDATE))
     async def update(
         self, request: StrictRequest, tasks: Tasks, task_id: FromPath[int], data: JSONBody[TaskUpdate]
     ) -> JSONResponse[TaskOut]:
         """Change the fields given: an absent one stays as it is, null clears one that can be empty."""
         return await _changed(request, tasks, task_id, data)
 
-    @put("/{task_id:str}", operation_id="putTask", summary="Update a task (PUT)", **WRITES)
+    @put("/{task_id:str}", **_write("putTask", "Update a task (PUT)", **UPDATE))
     async def put(
         self, request: StrictRequest, tasks: Tasks, task_id: FromPath[int], data: JSONBody[TaskUpdate]
     ) -> JSONResponse[TaskOut]:
         """Do the same as PATCH: partial, because existing frontends send parts with PUT."""
         return await _changed(request, tasks, task_id, data)
 
-    @patch("/{task_id:str}/complete", operation_id="completeTask", summary="Complete or reopen a task", **WRITES)
+    @patch("/{task_id:str}/complete", **_write("completeTask", "Complete or reopen a task", **COMPLETE))
     async def complete(
         self, request: StrictRequest, tasks: Tasks, task_id: FromPath[int], data: JSONBody[Completion | None] = None
     ) -> JSONResponse[TaskOut]:
@@ -124,7 +162,7 @@ class TaskController(Controller):
         operation_id="deleteTask",
         summary="Delete a task",
         responses=problems(404, 412),
-        operation_class=operation(parameters=[IF_MATCH]),
+        operation_class=operation(success="The task is gone", parameters=[IF_MATCH]),
     )
     async def remove(self, request: StrictRequest, tasks: Tasks, task_id: FromPath[int]) -> JSONResponse[None]:
         """Delete the task."""

@@ -5,7 +5,7 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Any, Final, Literal
 
 from litestar.openapi.spec import Schema
-from litestar.openapi.spec.enums import OpenAPIFormat, OpenAPIType
+from litestar.openapi.spec.enums import OpenAPIType
 from litestar.params import BodyKwarg
 from msgspec import DecodeError, ValidationError, convert, json
 
@@ -103,13 +103,20 @@ def _documented(description: str, *examples: Any, **schema: Any) -> BodyKwarg:
 
 
 STRING_OR_NULL: Final = [OpenAPIType.STRING, OpenAPIType.NULL]
+TIME: Final = r"([01][0-9]|2[0-3]):[0-5][0-9]"
+MOMENT_PATTERN: Final = (
+    r"^(19|2[0-9])[0-9]{2}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])"
+    rf"([Tt ]{TIME}:[0-5][0-9](\.[0-9]{{1,9}})?([Zz]|[+-]{TIME})?)?$"
+)
+TAG_IN_TEXT: Final = rf"[^,\x00]{{0,{TAG_LENGTH}}}"
+TAG_IN_JSON: Final = rf'"([^"\\\x00-\x1f]|\\["\\/bfnrt]){{1,{TAG_LENGTH}}}"'
 
 TITLE: Final = _documented(
     f"1 to {TITLE_LENGTH} characters after trimming; never blank.",
     "Buy milk",
     min_length=1,
     max_length=TITLE_LENGTH,
-    pattern=r"^[^\x00]*[^\s\x00][^\x00]*$",
+    pattern=r"^[^\x00]*[^\s\x00-\x1f\x85][^\x00]*$",
 )
 DESCRIPTION: Final = _documented(
     f"At most {DESCRIPTION_LENGTH} characters, or null.",
@@ -139,7 +146,8 @@ TAGS_SCHEMA: Final = _documented(
         Schema(
             type=OpenAPIType.STRING,
             description="Comma-separated, or a JSON array of strings.",
-            pattern=rf"^([^,\[\x00]{{0,{TAG_LENGTH}}}(,[^,\x00]{{0,{TAG_LENGTH}}}){{0,{TAGS - 1}}}|\[.*\])$",
+            pattern=rf"^((?!\s*\[){TAG_IN_TEXT}(,{TAG_IN_TEXT}){{0,{TAGS - 1}}}"
+            rf"|\[({TAG_IN_JSON}(,{TAG_IN_JSON}){{0,{TAGS - 1}}})?\])$",
         ),
         Schema(type=OpenAPIType.NULL),
     ],
@@ -147,9 +155,7 @@ TAGS_SCHEMA: Final = _documented(
 DUE_DATE: Final = _documented(
     "RFC 3339 date-time, or a date. Without an offset it is UTC. Years 1900 to 2999; null is none.",
     "2026-12-01T10:00:00Z",
-    one_of=[
-        Schema(type=OpenAPIType.STRING, format=OpenAPIFormat.DATE_TIME),
-        Schema(type=OpenAPIType.STRING, format=OpenAPIFormat.DATE),
-        Schema(type=OpenAPIType.NULL),
-    ],
+    one_of=None,
+    type=STRING_OR_NULL,
+    pattern=MOMENT_PATTERN,
 )

@@ -3,7 +3,7 @@
 from typing import Any, Final, get_args
 
 from litestar.openapi.spec import Parameter, Schema
-from litestar.openapi.spec.enums import OpenAPIFormat, OpenAPIType
+from litestar.openapi.spec.enums import OpenAPIType
 
 from app.http.openapi import IF_NONE_MATCH
 from app.tasks import fields, query
@@ -29,7 +29,7 @@ def _each(schema: Schema) -> Schema:
     return Schema(type=OpenAPIType.ARRAY, items=schema)
 
 
-DATE_TIME: Final = Schema(type=OpenAPIType.STRING, format=OpenAPIFormat.DATE_TIME)
+MOMENT: Final = Schema(type=OpenAPIType.STRING, pattern=fields.MOMENT_PATTERN, examples=["2026-12-01T10:00:00Z"])
 
 LIST_PARAMETERS: Final = (
     _parameter("status", "Only tasks that are still to do, or done.", _choice(query.Status, "all")),
@@ -43,8 +43,8 @@ LIST_PARAMETERS: Final = (
         "tag", "Only tasks with this tag; repeated, with all of them.", _each(_text(1, fields.TAG_LENGTH)), explode=True
     ),
     _parameter("search", "Only tasks with this text in title or description.", _text(0, query.SEARCH_LENGTH)),
-    _parameter("due_after", "Only tasks due at this moment or later.", DATE_TIME),
-    _parameter("due_before", "Only tasks due before this moment.", DATE_TIME),
+    _parameter("due_after", "Only tasks due at this moment or later; a date is its start in UTC.", MOMENT),
+    _parameter("due_before", "Only tasks due before this moment; a date is its start in UTC.", MOMENT),
     _parameter("sort", "What to order by; `updated` goes by the revision.", _choice(query.Sort, "created")),
     _parameter(
         "order",

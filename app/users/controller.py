@@ -33,7 +33,7 @@ class UserController(Controller):
         operation_id="getProfile",
         summary="Profile",
         responses=problems(),
-        operation_class=operation(example=PROFILE_EXAMPLE),
+        operation_class=operation(success="The profile", example=PROFILE_EXAMPLE),
     )
     async def profile(self, request: StrictRequest, users: NamedDependency[UserRepository]) -> JSONResponse[Profile]:
         """Who the token speaks for, and how many tasks they have."""
@@ -44,13 +44,18 @@ class UserController(Controller):
         operation_id="getStats",
         summary="Statistics",
         responses=problems(),
-        operation_class=operation(example=STATS_EXAMPLE),
+        operation_class=operation(success="The numbers", example=STATS_EXAMPLE),
     )
     async def stats(self, request: StrictRequest, users: NamedDependency[UserRepository]) -> JSONResponse[Stats]:
         """Count the user's tasks. Carries no ETag, because `overdue` changes with the clock."""
         return JSONResponse(await users.stats(request.user.id))
 
-    @delete(operation_id="eraseAccount", summary="Erase the account", responses=problems(), operation_class=operation())
+    @delete(
+        operation_id="eraseAccount",
+        summary="Erase the account",
+        responses=problems(),
+        operation_class=operation(success="Nothing of the user is left"),
+    )
     async def erase(self, request: StrictRequest, users: NamedDependency[UserRepository]) -> JSONResponse[None]:
         """Delete everything that is stored for the user, at once and for good."""
         await users.erase(request.user.id)
