@@ -48,11 +48,8 @@ class Settings:
     jwt_audience: str | None = None
     """Required value of the claim `aud`. Unset: a token that carries one is refused."""
 
-    database_pool_size: Annotated[int, Meta(ge=1, le=1000)] = 5
-    """Connections each worker keeps open. Default 5."""
-
-    database_pool_overflow: Annotated[int, Meta(ge=0, le=1000)] = 5
-    """Connections each worker may open beyond the pool under load. Default 5."""
+    database_pool_size: Annotated[int, Meta(ge=1, le=1000)] = 10
+    """Connections each worker opens at most, as it needs them. Default 10."""
 
     database_timeout: Seconds = 4.5
     """Seconds a request may spend on the database, waiting for a connection included. Default 4.5."""

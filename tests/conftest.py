@@ -62,8 +62,7 @@ def settings(create_database: Callable[[], str]) -> Settings:
         database_url=create_database(),
         better_auth_secret=secrets.token_urlsafe(32),
         cors_origins=(ORIGIN,),
-        database_pool_size=10,
-        database_pool_overflow=30,
+        database_pool_size=20,
     )
     server.migrate(settings)
     return settings

@@ -20,6 +20,7 @@ class Relay:
         self.statements = 0
         self.round_trips = 0
         self.connections = 0
+        self.received = 0
         self.flowing = asyncio.Event()
         self.flowing.set()
         self._target = target
@@ -59,6 +60,7 @@ class Relay:
 
     async def _back(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         while data := await reader.read(65536):
+            self.received += len(data)
             await self.flowing.wait()
             writer.write(data)
         raise ConnectionResetError

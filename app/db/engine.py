@@ -16,7 +16,7 @@ def create_engine(settings: Settings) -> tuple[AsyncEngine, bool]:
     engine = create_async_engine(
         address.url,
         pool_size=settings.database_pool_size,
-        max_overflow=settings.database_pool_overflow,
+        max_overflow=0,  # the fast lane gives connections back without a greenlet, so the pool must not close them then
         pool_timeout=settings.database_timeout,
         pool_use_lifo=True,
         connect_args={

@@ -51,9 +51,7 @@ async def counted(
     """A client whose application reaches the database through a relay, over a single connection."""
     mode: StatementMode = request.param
     async with relayed(settings.database_url) as (relay, url):
-        through = replace(
-            settings, database_url=url, database_pool_size=1, database_pool_overflow=0, database_statements=mode
-        )
+        through = replace(settings, database_url=url, database_pool_size=1, database_statements=mode)
         async with running(through) as app, client_of(app, through, user_id) as client:
             yield relay, client
 
