@@ -1,7 +1,6 @@
 """What Litestar's command line lacks: a `run` that knows this service, and tokens for trying it out."""
 
 import re
-from contextlib import nullcontext
 from typing import Any, Final
 
 import click
@@ -44,10 +43,18 @@ class Commands(CLIPlugin):
 
         @cli.command("run")
         @click.option("-H", "--host", default="127.0.0.1", show_default=True, envvar="LITESTAR_HOST")
-        @click.option("-p", "--port", type=int, default=8000, show_default=True, envvar=["LITESTAR_PORT", "PORT"])
+        @click.option(
+            "-p",
+            "--port",
+            type=click.IntRange(1, 65535),
+            default=8000,
+            show_default=True,
+            envvar=["LITESTAR_PORT", "PORT"],
+        )
         @click.option(
             "-W",
             "--wc",
+            "workers",
             type=click.IntRange(1),
             default=1,
             show_default=True,
@@ -59,9 +66,7 @@ class Commands(CLIPlugin):
         @click.option("-F", "--fd", type=int, help="Listen on an inherited socket instead.")
         def run(**options: Any) -> None:
             """Serve the API; without DATABASE_URL, on an embedded database."""
-            address = f"http://{options['host']}:{options['port']}"
-            with server.development(address) if settings.development else nullcontext():
-                server.serve(**options)
+            server.run(settings, **options)
 
         @cli.command("token")
         @click.option("--user", required=True, metavar="ID", help="Better Auth's id of the user.")

