@@ -19,6 +19,7 @@ HTTP_PROBLEMS: Final = {
     404: ("not_found", "There is nothing at this address"),
     405: ("method_not_allowed", "This address does not support the method"),
     413: ("payload_too_large", "The body is too large"),
+    500: ("internal_error", "Something went wrong on our side"),
 }
 UNAVAILABLE_SQLSTATES: Final = (
     "08",  # connection exception
@@ -145,7 +146,7 @@ def of_exception(exc: BaseException) -> Problem:  # noqa: PLR0911 - a table, one
             return Problem(409, "conflict", "It exists already")
         if state.startswith(UNAVAILABLE_SQLSTATES):
             return unavailable()
-    return Problem(500, "internal_error", "Something went wrong on our side")
+    return of_status(500)
 
 
 def respond(request: Request[Any, Any, Any], exc: Exception) -> Response[bytes]:
