@@ -8,7 +8,6 @@ from typing import Any
 import httpx
 import jwt
 import pytest
-from litestar import Litestar
 
 from app.auth import tokens
 from app.auth.tokens import TokenVerifier
@@ -45,7 +44,7 @@ def segment(data: bytes) -> str:
 
 async def subject(token: str, **changes: Any) -> str | None:
     caller = await TokenVerifier(settings_with(**changes)).verify(token)
-    return caller and caller.id
+    return caller.id if caller else None
 
 
 @pytest.mark.parametrize(
@@ -191,7 +190,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
 
     def advance(seconds: float) -> None:
         now = time.time() + seconds
-        monkeypatch.setattr(tokens.time, "time", lambda: now)
+        monkeypatch.setattr("app.auth.tokens.time.time", lambda: now)
 
     return advance
 
@@ -231,7 +230,7 @@ async def test_the_memory_of_verdicts_is_bounded(monkeypatch: pytest.MonkeyPatch
     assert await verifier.verify(long) is not await verifier.verify(long)
 
 
-async def test_only_the_whole_token_is_remembered(settings: Settings) -> None:
+async def test_only_the_whole_token_is_remembered() -> None:
     verifier = TokenVerifier(settings_with())
     token = sign(claims())
     assert await verifier.verify(token) is not None
@@ -243,7 +242,7 @@ def header(*values: str | bytes) -> list[tuple[bytes, bytes]]:
 
 
 @pytest.fixture
-async def signed(app: Litestar, settings: Settings, user_id: str) -> str:
+async def signed(settings: Settings, user_id: str) -> str:
     return sign(claims(sub=user_id), settings.better_auth_secret)
 
 

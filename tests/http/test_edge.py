@@ -1,3 +1,4 @@
+from dataclasses import replace
 from typing import Any
 
 import httpx
@@ -6,6 +7,7 @@ from litestar import Litestar, get
 from litestar.response import Response
 
 from app.auth.middleware import PUBLIC
+from app.http.edge import Edge
 from app.settings import Settings
 from tests.conftest import ORIGIN, running
 
@@ -157,8 +159,6 @@ async def test_a_preflight_is_answered_without_a_token(anonymous: httpx.AsyncCli
 
 
 async def test_any_origin_means_no_credentials(settings: Settings) -> None:
-    from dataclasses import replace  # noqa: PLC0415
-
     async with running(replace(settings, cors_origins=("*",))) as app:
         transport = httpx.ASGITransport(app)  # type: ignore[arg-type]  # Litestar's scopes are TypedDicts
         async with httpx.AsyncClient(transport=transport, base_url="http://testserver") as client:
@@ -210,15 +210,12 @@ async def test_an_error_in_another_form_is_turned_into_a_problem(faulty: Litesta
     assert head.headers["content-length"] == response.headers["content-length"]
 
 
-async def test_a_bug_outside_the_framework_is_a_problem_too(
-    settings: Settings, capsys: pytest.CaptureFixture[str]
-) -> None:
-    from app.http.edge import Edge  # noqa: PLC0415
-
+@pytest.mark.usefixtures("app")
+async def test_a_bug_outside_the_framework_is_a_problem_too(capsys: pytest.CaptureFixture[str]) -> None:
     async def bug(*_: Any) -> None:
         raise RuntimeError("outermost")
 
-    transport = httpx.ASGITransport(Stateful(Edge(bug, {})))  # type: ignore[arg-type]
+    transport = httpx.ASGITransport(Stateful(Edge(bug, {})))
     async with httpx.AsyncClient(transport=transport, base_url="http://testserver") as client:
         await assert_problem(await client.get("/"), 500, "internal_error")
     assert capsys.readouterr().out.count("RuntimeError: outermost") == 1

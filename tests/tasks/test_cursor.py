@@ -1,5 +1,4 @@
 from base64 import urlsafe_b64encode
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from typing import Any, Literal
 
@@ -86,7 +85,7 @@ async def test_a_forged_cursor_is_422(client: httpx.AsyncClient, cursor: str) ->
         assert response.json()["errors"][0]["field"] == "cursor"
 
 
-KEYS = {
+KEYS: dict[str, st.SearchStrategy[Any]] = {
     "created": st.datetimes(datetime(1900, 1, 1), datetime(2999, 12, 31), timezones=st.just(UTC)),  # noqa: DTZ001
     "updated": st.integers(0, 2**63 - 1),
     "due_date": st.none() | st.datetimes(datetime(1900, 1, 1), datetime(2999, 12, 31), timezones=st.just(UTC)),  # noqa: DTZ001
@@ -109,12 +108,10 @@ def test_a_cursor_survives_its_own_encoding(
 
 
 @pytest.fixture
-async def foreign(connection: asyncpg.Connection) -> AsyncIterator[int]:
+async def foreign(connection: asyncpg.Connection) -> int:
     """The id of a task of somebody else."""
-    user = random_user()
-    yield await connection.fetchval(
-        "INSERT INTO tasks (user_id, title, revision) VALUES ($1, 'theirs', 1) RETURNING id", user
-    )
+    insert = "INSERT INTO tasks (user_id, title, revision) VALUES ($1, 'theirs', 1) RETURNING id"
+    return int(await connection.fetchval(insert, random_user()))
 
 
 async def test_a_cursor_that_names_somebody_elses_task_leads_to_own_tasks_only(

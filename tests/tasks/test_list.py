@@ -158,7 +158,8 @@ async def test_the_next_link_leads_through_all_pages_and_keeps_the_parameters(
 
 
 async def test_no_link_where_the_page_is_the_last(four: httpx.AsyncClient) -> None:
-    for params in ({}, {"limit": 4}, {"offset": 2, "limit": 2}, {"status": "completed", "limit": 1}):
+    cases: list[dict[str, Any]] = [{}, {"limit": 4}, {"offset": 2, "limit": 2}, {"status": "completed", "limit": 1}]
+    for params in cases:
         assert "link" not in (await four.get(TASKS, params=params)).headers
 
 

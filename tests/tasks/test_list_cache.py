@@ -16,7 +16,7 @@ from tests.conftest import client_of, random_user, running
 from tests.wire import Relay, relayed
 
 TASKS = "/api/me/tasks"
-QUERIES = [{}, {"status": "pending"}, {"limit": "1"}, {"sort": "title"}, {"search": "a"}]
+QUERIES: list[dict[str, str]] = [{}, {"status": "pending"}, {"limit": "1"}, {"sort": "title"}, {"search": "a"}]
 
 STEPS = st.lists(
     st.one_of(
@@ -65,7 +65,7 @@ async def test_answers_with_the_cache_are_those_without_it_whichever_worker_wrot
                 if action != "read":
                     await act(clients[writer], action, argument)
                     continue
-                for params in (QUERIES[argument], {}):
+                for params in (QUERIES[argument], QUERIES[0]):
                     answers = [await client.get(TASKS, params=params) for client in clients]
                     assert len({answer.content for answer in answers}) == 1
                     assert len({answer.headers["etag"] for answer in answers}) == 1

@@ -2,7 +2,6 @@ from datetime import UTC, datetime, timedelta
 
 import asyncpg
 import httpx
-from litestar import Litestar
 
 from app.settings import Settings
 from tests.auth.test_tokens import claims, sign
@@ -23,7 +22,7 @@ async def test_a_user_whom_nobody_has_seen_has_a_profile(client: httpx.AsyncClie
 
 
 async def test_the_profile_shows_what_the_token_says_and_what_is_stored(
-    app: Litestar, client: httpx.AsyncClient, settings: Settings, user_id: str
+    client: httpx.AsyncClient, settings: Settings, user_id: str
 ) -> None:
     task = (await client.post(TASKS, json={"title": "x"})).json()
     await client.post(TASKS, json={"title": "y", "completed": True})

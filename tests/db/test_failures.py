@@ -1,0 +1,270 @@
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from typing import Any
+
+import asyncpg
+import httpx
+import pytest
+import sqlalchemy as sa
+from advanced_alchemy.exceptions import RepositoryError
+from sqlalchemy.exc import DBAPIError
+
+from app.db.database import Database
+from app.db.statement import USER_ID, Statement
+from app.errors import of_exception
+from app.settings import Settings
+from app.tasks.model import Task
+from app.tasks.repository import TaskRepository
+from app.users.model import User
+from tests.conftest import client_of, random_user, running
+from tests.wire import Relay, relayed
+
+TASKS = "/api/me/tasks"
+ROUTES: list[tuple[str, str, Any]] = [
+    ("GET", TASKS, None),
+    ("POST", TASKS, {"title": "x"}),
+    ("GET", f"{TASKS}/1", None),
+    ("PATCH", f"{TASKS}/1", {"title": "x"}),
+    ("PATCH", f"{TASKS}/1/complete", None),
+    ("DELETE", f"{TASKS}/1", None),
+    ("GET", "/api/me", None),
+    ("GET", "/api/me/stats", None),
+    ("DELETE", "/api/me", None),
+]
+
+
+def assert_unavailable(response: httpx.Response) -> None:
+    assert response.status_code == 503
+    assert response.headers["retry-after"] == "1"
+    assert response.json()["code"] == "database_unavailable"
+
+
+@asynccontextmanager
+async def client_on(settings: Settings) -> AsyncIterator[httpx.AsyncClient]:
+    async with running(settings) as app, client_of(app, settings, random_user()) as client:
+        yield client
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql://u:p@127.0.0.1:1/db",
+        "postgresql://u:p@does-not-exist.invalid/db",
+        "postgresql://u@/db?host=/nowhere",
+    ],
+)
+async def test_a_database_that_cannot_be_reached_is_503_on_every_route(settings: Settings, url: str) -> None:
+    async with client_on(replace(settings, database_url=url)) as client:
+        for method, path, body in ROUTES:
+            assert_unavailable(await client.request(method, path, json=body))
+        assert (await client.get("/health")).status_code == 200
+
+
+async def test_wrong_credentials_or_a_missing_database_are_503(settings: Settings) -> None:
+    base, _, query = settings.database_url.partition("?")
+    for url in (f"{base}nope?{query}", settings.database_url.replace("postgres:@", "nobody:x@")):
+        async with client_on(replace(settings, database_url=url)) as client:
+            assert_unavailable(await client.get(TASKS))
+
+
+@asynccontextmanager
+async def through_relay(settings: Settings, **changes: Any) -> AsyncIterator[tuple[Relay, httpx.AsyncClient]]:
+    async with (
+        relayed(settings.database_url) as (relay, url),
+        client_on(replace(settings, database_url=url, **changes)) as client,
+    ):
+        yield relay, client
+
+
+async def test_connections_that_died_while_idle_cost_no_request(settings: Settings) -> None:
+    async with through_relay(settings) as (relay, client):
+        for _ in range(3):
+            answers = await asyncio.gather(*(client.post(TASKS, json={"title": "x"}) for _ in range(5)))
+            assert {answer.status_code for answer in answers} == {201}
+            relay.cut()
+            await asyncio.sleep(0.05)
+        assert len((await client.get(TASKS)).json()) == 15
+
+
+async def test_a_connection_lost_in_the_middle_is_503_and_the_next_request_works(settings: Settings) -> None:
+    async with through_relay(settings) as (relay, client):
+        await client.get(TASKS)
+        for method, path, body in ROUTES:
+            relay.flowing.clear()
+            waiting = asyncio.create_task(client.request(method, path, json=body))
+            await asyncio.sleep(0.05)
+            relay.cut()
+            relay.flowing.set()
+            assert_unavailable(await waiting)
+            assert (await client.get(TASKS)).status_code == 200
+
+
+async def test_a_database_that_hangs_is_503_within_the_deadline_and_recovers(settings: Settings) -> None:
+    async with through_relay(settings, database_timeout=0.3) as (relay, client):
+        await client.get(TASKS)
+        relay.flowing.clear()
+        loop = asyncio.get_running_loop()
+        started = loop.time()
+        answers = await asyncio.gather(*(client.request(m, path, json=body) for m, path, body in ROUTES))
+        assert loop.time() - started < 5
+        for answer in answers:
+            assert_unavailable(answer)
+        relay.flowing.set()
+        assert (await client.get(TASKS)).status_code == 200
+
+
+async def test_a_pool_that_is_used_up_is_503_and_recovers(settings: Settings, connection: asyncpg.Connection) -> None:
+    small = replace(settings, database_pool_size=1, database_timeout=0.3)
+    async with client_on(small) as client:
+        await client.post(TASKS, json={"title": "x"})
+        locked = connection.transaction()
+        await locked.start()
+        await connection.execute("LOCK TABLE users")
+        answers = await asyncio.gather(*(client.get(TASKS) for _ in range(4)))
+        for answer in answers:
+            assert_unavailable(answer)
+        await locked.rollback()
+        assert (await client.get(TASKS)).status_code == 200
+
+
+async def test_a_terminated_backend_is_503_once_and_then_replaced(
+    settings: Settings, connection: asyncpg.Connection
+) -> None:
+    single = replace(settings, database_pool_size=1)
+    async with client_on(single) as client:
+        await client.post(TASKS, json={"title": "x"})
+        locked = connection.transaction()
+        await locked.start()
+        await connection.execute("LOCK TABLE users")
+        waiting = asyncio.create_task(client.get(TASKS))
+        query = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE $1 = ANY (pg_blocking_pids(pid))"
+        while not await connection.fetch(query, connection.get_server_pid()):
+            await asyncio.sleep(0.01)
+        assert_unavailable(await waiting)
+        await locked.rollback()
+        assert (await client.get(TASKS)).status_code == 200
+
+
+async def test_a_request_that_its_client_gives_up_leaves_a_usable_pool(
+    settings: Settings, connection: asyncpg.Connection
+) -> None:
+    async with client_on(replace(settings, database_pool_size=1)) as client:
+        await client.post(TASKS, json={"title": "x"})
+        locked = connection.transaction()
+        await locked.start()
+        await connection.execute("LOCK TABLE users")
+        abandoned = asyncio.create_task(client.get(TASKS))
+        await asyncio.sleep(0.05)
+        abandoned.cancel()
+        await asyncio.gather(abandoned, return_exceptions=True)
+        await locked.rollback()
+        assert (await client.get(TASKS)).status_code == 200
+
+
+async def test_rare_list_shapes_do_not_pile_up_in_the_server(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("app.db.lane.STATEMENTS_PER_CONNECTION", 4)
+    single = replace(settings, database_pool_size=1)
+    database = Database(single)
+    shapes = [
+        Statement.compile(sa.select(sa.literal_column(str(number))).where(sa.literal_column("'u'") == USER_ID))
+        for number in range(10)
+    ]
+    for _ in range(2):
+        for shape in shapes:
+            record = await database.lane.fetch(shape, {"user_id": "u"})
+            assert record is not None
+    raw = await database.engine.raw_connection()
+    driver: Any = raw.driver_connection
+    kept = await driver.fetchval("SELECT count(*) FROM pg_prepared_statements")
+    raw.close()
+    await database.engine.dispose()
+    assert kept <= 5
+
+
+def wrapped(sqlstate: str) -> list[Exception]:
+    """The driver's exception as each layer hands it over."""
+    bare = asyncpg.PostgresError()
+    bare.sqlstate = sqlstate
+    alchemy = DBAPIError("SELECT 1", {}, bare)
+    repository = RepositoryError()
+    repository.__cause__ = alchemy
+    return [bare, alchemy, repository]
+
+
+@pytest.mark.parametrize(
+    ("sqlstate", "status"),
+    [
+        ("22P05", 422),
+        ("22003", 422),
+        ("22021", 422),
+        ("23505", 409),
+        ("08006", 503),
+        ("40001", 503),
+        ("40P01", 503),
+        ("42P01", 503),
+        ("53300", 503),
+        ("55P03", 503),
+        ("57014", 503),
+        ("57P01", 503),
+        ("XX000", 503),
+        ("23502", 500),
+        ("42601", 500),
+    ],
+)
+def test_every_sqlstate_has_its_status_through_every_layer(sqlstate: str, status: int) -> None:
+    for exception in wrapped(sqlstate):
+        problem = of_exception(exception)
+        assert problem.status == status
+        assert ("Retry-After" in problem.headers) is (status == 503)
+
+
+@pytest.mark.parametrize(
+    ("exception", "status"),
+    [
+        (OSError(), 503),
+        (TimeoutError(), 503),
+        (sa.exc.TimeoutError(), 503),
+        (asyncpg.InterfaceError("connection is closed"), 503),
+        (asyncpg.exceptions.DataError("x"), 422),
+        (asyncpg.DataError("invalid input for query argument"), 422),
+        (ZeroDivisionError(), 500),
+    ],
+)
+def test_trouble_without_a_sqlstate_has_its_status_too(exception: Exception, status: int) -> None:
+    assert of_exception(exception).status == status
+
+
+async def test_a_transaction_that_fails_leaves_nothing(settings: Settings) -> None:
+    database = Database(settings)
+    tasks = TaskRepository(database, priority_case="upper", cache_bytes=0)
+    user_id = random_user()
+
+    async def write_and_fail() -> None:
+        async with database.transaction() as session:
+            session.add(User(id=user_id, revision=1))
+            await tasks.add(Task(user_id=user_id, title="x", revision=1))
+            assert await tasks.count(Task.user_id == user_id) == 1
+            raise KeyError
+
+    with pytest.raises(KeyError):
+        await write_and_fail()
+    async with database.transaction():
+        assert await tasks.count(Task.user_id == user_id) == 0
+    await database.engine.dispose()
+
+
+async def test_a_transaction_commits_at_its_end(settings: Settings) -> None:
+    database = Database(settings)
+    tasks = TaskRepository(database, priority_case="upper", cache_bytes=0)
+    user_id = random_user()
+    async with database.transaction() as session:
+        session.add(User(id=user_id, revision=1))
+        await tasks.add(Task(user_id=user_id, title="x", revision=1))
+    async with database.transaction():
+        [task] = await tasks.get_many(Task.user_id == user_id)
+    assert (task.title, task.priority, task.tags) == ("x", 2, [])
+    await database.engine.dispose()

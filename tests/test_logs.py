@@ -1,0 +1,126 @@
+import json
+import logging
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from typing import Literal
+
+import httpx
+import pytest
+import structlog
+
+from app import logs
+from app.settings import Settings
+from tests.conftest import client_of, running
+
+TASKS = "/api/me/tasks"
+MEMBERS = {
+    "method",
+    "route",
+    "status",
+    "duration_ms",
+    "bytes",
+    "user_id",
+    "request_id",
+    "event",
+    "level",
+    "timestamp",
+}
+
+
+@pytest.fixture
+async def json_client(settings: Settings, user_id: str) -> AsyncIterator[httpx.AsyncClient]:
+    async with running(replace(settings, log_format="json")) as app, client_of(app, settings, user_id) as client:
+        yield client
+
+
+async def test_each_request_is_one_line_with_what_operators_need(
+    json_client: httpx.AsyncClient, user_id: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    created = await json_client.post(TASKS, json={"title": "x"})
+    [line] = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert line.keys() == MEMBERS
+    assert (line["method"], line["route"], line["status"]) == ("POST", "/api/{user_id}/tasks", 201)
+    assert (line["user_id"], line["bytes"]) == (user_id, len(created.content))
+    assert line["request_id"] == created.headers["x-request-id"]
+    assert line["duration_ms"] > 0
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status", "route"),
+    [
+        ("GET", "/nowhere", 404, None),
+        ("HEAD", TASKS, 200, "/api/{user_id}/tasks"),
+        ("GET", "/api/x/tasks", 403, "/api/{user_id}/tasks"),
+        ("GET", f"{TASKS}/1", 404, "/api/{user_id}/tasks/{task_id}"),
+    ],
+)
+async def test_refused_requests_are_logged_too(
+    json_client: httpx.AsyncClient,
+    capsys: pytest.CaptureFixture[str],
+    method: str,
+    path: str,
+    status: int,
+    route: str | None,
+) -> None:
+    response = await json_client.request(method, path)
+    [line] = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert (line["method"], line["status"], line["route"], line["bytes"]) == (
+        method,
+        status,
+        route,
+        len(response.content),
+    )
+
+
+@pytest.mark.parametrize("log_format", ["json", "console"])
+async def test_no_token_query_or_body_is_ever_logged(
+    settings: Settings, user_id: str, capsys: pytest.CaptureFixture[str], log_format: Literal["json", "console"]
+) -> None:
+    chatty = replace(
+        settings, log_format=log_format, log_level="debug", database_url="postgresql://u:pa55word@127.0.0.1:1/d"
+    )
+    async with running(chatty) as app, client_of(app, settings, user_id) as client:
+        await client.get(TASKS, params={"search": "s3cret-query"})
+        await client.post(TASKS, json={"title": "s3cret-title"}, headers={"Cookie": "s3cret-cookie"})
+        await client.post(TASKS, content=b"s3cret-junk", headers={"Content-Type": "application/json"})
+        await client.get(TASKS, headers={"Authorization": "Bearer s3cret.s3cret.s3cret"})
+        token = client.headers["authorization"].removeprefix("Bearer ")
+    logged = capsys.readouterr()
+    everything = logged.out + logged.err
+    assert user_id in everything
+    for secret in ("s3cret", "pa55word", token, token.split(".")[1], settings.better_auth_secret):
+        assert secret not in everything
+
+
+def test_what_libraries_log_is_in_the_same_form(settings: Settings, capsys: pytest.CaptureFixture[str]) -> None:
+    logs.configure(replace(settings, log_format="json"))
+    try:
+        raise ValueError("inside a library")
+    except ValueError:
+        logging.getLogger("uvicorn.error").exception("it broke")
+    logging.getLogger("sqlalchemy.pool").info("chatter")
+    line = json.loads(capsys.readouterr().out)
+    assert (line["event"], line["level"]) == ("it broke", "error")
+    assert "ValueError: inside a library" in line["exception"]
+
+
+def test_uvicorn_writes_no_access_log_of_its_own(settings: Settings) -> None:
+    logs.configure(settings)
+    assert not logging.getLogger("uvicorn.access").hasHandlers()
+
+
+def test_people_read_text_without_colours_when_it_goes_to_a_file(
+    settings: Settings, capsys: pytest.CaptureFixture[str]
+) -> None:
+    logs.configure(replace(settings, log_format="console"))
+    logging.getLogger("uvicorn.error").info("started")
+    line = capsys.readouterr().out
+    assert "started" in line
+    assert "\x1b" not in line
+
+
+def test_the_level_is_the_configured_one(settings: Settings, capsys: pytest.CaptureFixture[str]) -> None:
+    logs.configure(replace(settings, log_level="warning"))
+    logging.getLogger("uvicorn.error").info("started")
+    structlog.get_logger("app.access").info("request")
+    assert capsys.readouterr().out == ""
