@@ -92,7 +92,7 @@ class Settings:
 
         Raises SettingsError.
         """
-        merged = {**dotenv_values(".env"), **os.environ} if environ is None else environ
+        merged = {**_dotenv(), **os.environ} if environ is None else environ
         values: dict[str, Any] = {}
         for name, type_ in get_type_hints(cls, include_extras=True).items():
             text = (merged.get(name.upper()) or "").strip()
@@ -102,6 +102,13 @@ class Settings:
                 except (ValidationError, ValueError) as error:
                     raise SettingsError(f"{name.upper()} is not usable: {error}") from None
         return cls(**_completed(values))
+
+
+def _dotenv() -> dict[str, str | None]:
+    try:
+        return dotenv_values(".env")
+    except (OSError, UnicodeDecodeError):
+        raise SettingsError(".env is not a readable file of UTF-8 text.") from None
 
 
 def _completed(values: dict[str, Any]) -> dict[str, Any]:

@@ -88,11 +88,14 @@ def _start(data: Path) -> None:
     deadline = time.monotonic() + START_SECONDS
     while True:
         try:
-            data.mkdir(exist_ok=True)
+            if not data.exists():
+                fresh = data.with_name("postgres.new")
+                shutil.rmtree(fresh, ignore_errors=True)
+                fresh.mkdir()
+                PostgresServer(fresh, cleanup_mode=None).ensure_pgdata_inited()
+                fresh.rename(data)  # all of it or nothing, whenever it is interrupted
             if not _postmaster(data):
-                server = PostgresServer(data, cleanup_mode=None)
-                server.ensure_pgdata_inited()
-                _launch(server, data)
+                _launch(PostgresServer(data, cleanup_mode=None), data)
             asyncio.run(_connect(url(data.parent)))
         except (AssertionError, OSError, RuntimeError, ValueError, subprocess.SubprocessError, asyncpg.PostgresError):
             # what is left of a killed server may need a moment to end, or the running one to recover
