@@ -116,7 +116,7 @@ TITLE: Final = _documented(
     "Buy milk",
     min_length=1,
     max_length=TITLE_LENGTH,
-    pattern=r"^[^\x00]*[^\s\x00-\x1f\x85][^\x00]*$",
+    pattern=r"^[^\x00]*[^\s\x00\x1c-\x1f\x85][^\x00]*$",
 )
 DESCRIPTION: Final = _documented(
     f"At most {DESCRIPTION_LENGTH} characters, or null.",
