@@ -1,4 +1,4 @@
-"""Puts the caller into the scope, or answers the one 401, before anything else of a request is looked at."""
+"""Puts the caller into the scope, or answers 401 or 403, before anything else of a request is looked at."""
 
 from collections.abc import Iterable
 
@@ -6,6 +6,7 @@ from litestar.enums import ScopeType
 from litestar.middleware import ASGIMiddleware
 from litestar.types import ASGIApp, Receive, Scope, Send
 
+from app.auth.guard import require_own_path
 from app.auth.tokens import TokenVerifier
 from app.errors import Problem
 
@@ -30,6 +31,7 @@ class BearerToken(ASGIMiddleware):
             if caller is None:
                 raise Problem(401, "unauthorized", "Invalid or missing token", headers={"WWW-Authenticate": "Bearer"})
             scope["user"] = caller
+            require_own_path(scope)
         await next_app(scope, receive, send)
 
 

@@ -5,12 +5,11 @@ from litestar import Controller, delete, get, patch, post, put
 from litestar.di import NamedDependency
 from litestar.params import FromPath, JSONBody
 
-from app.auth.guard import owns_path
 from app.http.body import StrictRequest
 from app.http.conditional import etag, if_match, if_none_match
 from app.http.openapi import ETAG, IF_MATCH, IF_NONE_MATCH, LINK, LOCATION, OF_A_BODY, operation, problems
 from app.http.response import JSONResponse, not_modified
-from app.tasks.guard import names_a_task
+from app.tasks.guard import NamesATask
 from app.tasks.parameters import LIST_PARAMETERS
 from app.tasks.query import parse, split
 from app.tasks.repository import StoredTask, TaskRepository
@@ -43,7 +42,7 @@ UPDATE_EXAMPLE: Final = {"title": "Buy oat milk", "priority": "HIGH"}
 
 def _write(name: str, summary: str, invalid: tuple[str, str], **body: Any) -> dict[str, Any]:
     return {
-        "guards": [names_a_task],
+        "middleware": [NamesATask()],
         "operation_id": name,
         "summary": summary,
         "responses": problems(404, 412, *OF_A_BODY),
@@ -71,7 +70,6 @@ class TaskController(Controller):
 
     path = "/api/{user_id:str}/tasks"
     tags = ["tasks"]  # noqa: RUF012 - Litestar reads it from the class
-    guards = [owns_path]  # noqa: RUF012 - the same
 
     @get(
         operation_id="listTasks",
@@ -117,7 +115,7 @@ class TaskController(Controller):
 
     @get(
         "/{task_id:str}",
-        guards=[names_a_task],
+        middleware=[NamesATask()],
         operation_id="getTask",
         summary="Read a task",
         responses=problems(404),
@@ -158,7 +156,7 @@ class TaskController(Controller):
 
     @delete(
         "/{task_id:str}",
-        guards=[names_a_task],
+        middleware=[NamesATask()],
         operation_id="deleteTask",
         summary="Delete a task",
         responses=problems(404, 412),

@@ -3,7 +3,6 @@ from typing import Final
 from litestar import Controller, delete, get
 from litestar.di import NamedDependency
 
-from app.auth.guard import owns_path
 from app.http.body import StrictRequest
 from app.http.openapi import operation, problems
 from app.http.response import JSONResponse
@@ -27,7 +26,6 @@ class UserController(Controller):
 
     path = "/api/{user_id:str}"
     tags = ["users"]  # noqa: RUF012 - Litestar reads it from the class
-    guards = [owns_path]  # noqa: RUF012 - the same
 
     @get(
         operation_id="getProfile",
