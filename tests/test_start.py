@@ -73,7 +73,8 @@ def test_every_worker_answers(served: Server) -> None:
     for paused in served.worker_ids:
         os.kill(paused, signal.SIGSTOP)
         try:
-            assert titles(client_of(served, random_user())) == []
+            with client_of(served, random_user()) as client:
+                assert titles(client) == []
         finally:
             os.kill(paused, signal.SIGCONT)
 
