@@ -28,6 +28,7 @@ MAXIMUM_LIMIT: Final = 1000
 MAXIMUM_OFFSET: Final = 1_000_000
 MAXIMUM_PARAMETERS: Final = 100
 SEARCH_LENGTH: Final = 200
+REMEMBERED_LENGTH: Final = 512
 WHOLE_NUMBER: Final = re.compile(r"0|[1-9][0-9]{0,9}")
 OFFSET_SIGN_LOST: Final = re.compile(r"(T[0-9:.]+) (\d{2}:\d{2})")
 
@@ -59,9 +60,12 @@ class Pairs(NamedTuple):
         return [*kept, ("cursor", cursor)]
 
 
-@lru_cache(maxsize=4096)
 def parse(query_string: bytes) -> ListQuery:
     """Read a raw query string. Raises Problem (422) that names each wrong parameter; unknown ones are ignored."""
+    return (_remembered if len(query_string) <= REMEMBERED_LENGTH else _parse)(query_string)
+
+
+def _parse(query_string: bytes) -> ListQuery:
     values: dict[str, Any] = {}
     broken: list[FieldError] = []
     for name, raw in split(query_string).items:
@@ -86,6 +90,9 @@ def parse(query_string: bytes) -> ListQuery:
         )  # the order of filters changes nothing, so it must not split caches
     values.setdefault("order", NATURAL_ORDER[values.get("sort", "created")])
     return ListQuery(**values)
+
+
+_remembered: Final = lru_cache(maxsize=4096)(_parse)
 
 
 def split(query_string: bytes) -> Pairs:

@@ -1,0 +1,61 @@
+import json
+from typing import Any
+
+import asyncpg
+import httpx
+import pytest
+
+from app.tasks import listing
+from app.tasks.query import ListQuery, parse
+from app.tasks.statements import TaskStatements
+
+TASKS = "/api/me/tasks"
+
+
+async def plan(
+    connection: asyncpg.Connection, query: ListQuery, user_id: str, known: list[int]
+) -> list[dict[str, Any]]:
+    """Every node of the plan that ran the list statement."""
+    statement = TaskStatements("upper").page(query)
+    values = {**listing.arguments(query), "user_id": user_id, "known": known}
+    text = await connection.fetchval(f"EXPLAIN (ANALYZE, FORMAT JSON) {statement.sql}", *statement.arguments(values))
+    nodes = [json.loads(text)[0]["Plan"]]
+    for node in nodes:
+        nodes.extend(node.get("Plans", []))
+    return nodes
+
+
+async def test_a_list_that_the_client_holds_never_touches_the_tasks(
+    client: httpx.AsyncClient, user_id: str, connection: asyncpg.Connection
+) -> None:
+    revision = (await client.post(TASKS, json={"title": "x"})).json()["revision"]
+    for known, touched in (([revision], 0), ([revision - 1], 1), ([], 1)):
+        nodes = await plan(connection, ListQuery(), user_id, known)
+        [scan] = [node for node in nodes if node.get("Relation Name") == "tasks"]
+        assert scan["Actual Loops"] == touched
+
+
+@pytest.mark.parametrize(
+    "query", [b"", b"status=pending&limit=2", b"sort=title&search=x", b"tag=a&due_after=2026-01-01"]
+)
+async def test_every_list_is_confined_to_the_user_by_the_key(
+    client: httpx.AsyncClient, user_id: str, connection: asyncpg.Connection, query: bytes
+) -> None:
+    await client.post(TASKS, json={"title": "x"})
+    await connection.execute("SET enable_seqscan = off")
+    for node in await plan(connection, parse(query), user_id, []):
+        if node.get("Relation Name") == "tasks" or node["Node Type"] == "Bitmap Index Scan":
+            assert "user_id" in node.get("Index Cond", node.get("Recheck Cond", ""))
+
+
+def test_statements_are_compiled_once_per_shape() -> None:
+    statements = TaskStatements("upper")
+    assert statements.page(parse(b"search=a&limit=5")) is statements.page(parse(b"search=b&limit=6"))
+    assert statements.page(parse(b"search=a")) is not statements.page(parse(b"tag=a"))
+
+
+def test_a_long_query_string_is_parsed_but_not_remembered() -> None:
+    long = b"x=" + b"y" * 1000
+    assert parse(long) == parse(b"") == ListQuery()
+    assert parse(b"") is parse(b"")
+    assert parse(long) is not parse(long)
