@@ -33,6 +33,7 @@ def create_app(settings: Settings | None = None) -> Litestar:
     database = Database(settings)
     tasks = TaskRepository(database, priority_case=settings.priority_case, cache_bytes=settings.list_cache_bytes)
     users = UserRepository(database, tasks, priority_case=settings.priority_case)
+    verifier = TokenVerifier(settings, database.lane)
     app = Litestar(
         route_handlers=[
             TaskController,
@@ -47,7 +48,8 @@ def create_app(settings: Settings | None = None) -> Litestar:
             "tasks": Provide(lambda: tasks, use_cache=True, sync_to_thread=False),
             "users": Provide(lambda: users, use_cache=True, sync_to_thread=False),
         },
-        middleware=[BearerToken(TokenVerifier(settings))],
+        middleware=[BearerToken(verifier)],
+        on_shutdown=[verifier.close],
         exception_handlers={HTTPException: respond, Exception: respond},
         request_class=StrictRequest,
         request_max_body_size=settings.max_body_bytes,

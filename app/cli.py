@@ -7,8 +7,8 @@ import click
 from litestar.plugins import CLIPlugin
 
 from app import server
+from app.auth.claims import USER_ID
 from app.auth.mint import mint
-from app.auth.tokens import USER_ID
 from app.settings import Settings
 
 UNITS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86400}

@@ -13,12 +13,14 @@ from app.development import postgres, secret
 
 PriorityCase = Literal["upper", "lower"]
 StatementMode = Literal["auto", "named", "unnamed"]
+Algorithm = Literal["HS256", "EdDSA", "Ed25519", "ES256", "ES384", "ES512", "RS256", "RS512", "PS256"]
 Seconds = Annotated[float, Meta(ge=0.1, le=60)]
 
 MINIMUM_SECRET_BYTES: Final = 32
 MINIMUM_SECRET_LETTERS: Final = 8
 PLACEHOLDER: Final = re.compile(r"change[-_ ]?me|your[-_ ]|placeholder|example|better-auth-secret-123", re.IGNORECASE)
 ORIGIN: Final = re.compile(r"https?://[^/\s*?#@]+")
+ADDRESS: Final = re.compile(r"https?://[^/\s*?#@]+(/[^\s?#]*)?")
 DEVELOPMENT_ORIGINS: Final = ("http://localhost:3000", "http://localhost:5173", "http://localhost:8081")
 
 
@@ -39,14 +41,29 @@ class Settings:
     better_auth_secrets: tuple[str, ...] = field(default=(), repr=False)
     """Secrets during a rotation in Better Auth's own form, `2:new,1:old`; each of them verifies tokens."""
 
-    jwt_algorithm: Literal["HS256"] = "HS256"
-    """The algorithm that tokens may be signed with. Default HS256."""
+    better_auth_url: str | None = None
+    """Address of the Better Auth server. Switches on its own keys; its origin is their default issuer and audience."""
+
+    jwks_url: str | None = None
+    """Address of the public keys. Default `{BETTER_AUTH_URL}/api/auth/jwks`."""
+
+    jwks_source: Literal["url", "database"] = "url"
+    """`database` reads the keys from Better Auth's table `jwks` in the same database. Default url."""
+
+    jwt_algorithm: tuple[Algorithm, ...] = ()
+    """The algorithms that tokens may be signed with, comma-separated. Default all that there are keys for."""
 
     jwt_issuer: str | None = None
-    """Required value of the claim `iss`. Unset: a token that carries one is refused."""
+    """Required value of the claim `iss`. Default the origin of BETTER_AUTH_URL, where the token has to carry one."""
 
-    jwt_audience: str | None = None
-    """Required value of the claim `aud`. Unset: a token that carries one is refused."""
+    jwt_audience: tuple[str, ...] = ()
+    """Accepted values of the claim `aud`, comma-separated. Default as for the issuer."""
+
+    accept_session_jwt: bool = False
+    """Accept the JWT of Better Auth's session cookie cache as a bearer token, too. Default false."""
+
+    check_user: bool = False
+    """Refuse users that Better Auth's table `user` lacks or bans; asked once a minute per user. Default false."""
 
     database_pool_size: Annotated[int, Meta(ge=1, le=1000)] = 10
     """Connections each worker opens at most, as it needs them. Default 10."""
@@ -86,6 +103,26 @@ class Settings:
         """Every secret that verifies a token, the current one first."""
         return tuple(filter(None, dict.fromkeys((*self.better_auth_secrets, self.better_auth_secret))))
 
+    @property
+    def issuer(self) -> str | None:
+        """What `iss` has to be: JWT_ISSUER, or the origin that Better Auth signs with."""
+        origin = ORIGIN.match(self.better_auth_url or "")
+        return self.jwt_issuer or (origin and origin[0])
+
+    @property
+    def audiences(self) -> frozenset[str]:
+        """What `aud` has to name: one of JWT_AUDIENCE, or the origin that Better Auth signs with."""
+        origin = ORIGIN.match(self.better_auth_url or "")
+        return frozenset(self.jwt_audience or ({origin[0]} if origin else ()))
+
+    @property
+    def keys_url(self) -> str | None:
+        """Where the public keys are: JWKS_URL, or Better Auth's endpoint, below its base path if the URL has one."""
+        if self.jwks_url or not self.better_auth_url:
+            return self.jwks_url
+        has_path = not ORIGIN.fullmatch(self.better_auth_url)
+        return f"{self.better_auth_url}/jwks" if has_path else f"{self.better_auth_url}/api/auth/jwks"
+
     @classmethod
     def from_env(cls, environ: Mapping[str, str | None] | None = None) -> Self:
         """Read and check all settings; without `environ`, from `.env` overlaid by the process environment.
@@ -114,9 +151,14 @@ def _dotenv() -> dict[str, str | None]:
 def _completed(values: dict[str, Any]) -> dict[str, Any]:
     """Add what the embedded database of development stands in for; refuse to guess anywhere else."""
     has_secret = not values.keys().isdisjoint({"better_auth_secret", "better_auth_secrets"})
+    has_keys = "better_auth_url" in values or "jwks_url" in values or values.get("jwks_source") == "database"
+    if has_keys and "better_auth_url" not in values and not {"jwt_issuer", "jwt_audience"} <= values.keys():
+        raise SettingsError("BETTER_AUTH_URL is not set, nor are JWT_ISSUER and JWT_AUDIENCE, which it stands for.")
     if "database_url" in values:
-        if not has_secret:
-            raise SettingsError("BETTER_AUTH_SECRET is not set; give it the value your Better Auth server has.")
+        if not has_secret and not has_keys:
+            raise SettingsError(
+                "BETTER_AUTH_SECRET is not set, nor is BETTER_AUTH_URL; give one the value your Better Auth server has."
+            )
         return values
     if not postgres.available():
         raise SettingsError("DATABASE_URL is not set, and the embedded database of development is not installed.")
@@ -146,8 +188,18 @@ def _versioned_secrets(text: str) -> tuple[str, ...]:
     return tuple(_secret(value.strip()) for _, _, value in entries)
 
 
+def _list(text: str) -> tuple[str, ...]:
+    return tuple(entry.strip() for entry in text.split(",") if entry.strip())
+
+
+def _address(text: str) -> str:
+    if not ADDRESS.fullmatch(text):
+        raise ValueError("it has to look like `https://auth.example.com`")
+    return text.rstrip("/")
+
+
 def _origins(text: str) -> tuple[str, ...]:
-    origins = tuple(origin.strip().rstrip("/") for origin in text.split(",") if origin.strip())
+    origins = tuple(origin.rstrip("/") for origin in _list(text))
     if origins != ("*",) and not all(ORIGIN.fullmatch(origin) for origin in origins):
         raise ValueError("it has to be `*` or a list of origins like `https://app.example.com`")
     return origins
@@ -156,5 +208,9 @@ def _origins(text: str) -> tuple[str, ...]:
 SPLITTERS: Final = {
     "better_auth_secret": _secret,
     "better_auth_secrets": _versioned_secrets,
+    "better_auth_url": _address,
+    "jwks_url": _address,
+    "jwt_algorithm": _list,
+    "jwt_audience": _list,
     "cors_origins": _origins,
 }

@@ -1,17 +1,21 @@
 """Puts the caller into the scope, or answers 401 or 403, before anything else of a request is looked at."""
 
-from collections.abc import Iterable
+from typing import Final
 
+import structlog
 from litestar.enums import ScopeType
 from litestar.middleware import ASGIMiddleware
 from litestar.types import ASGIApp, Receive, Scope, Send
 
 from app.auth.guard import require_own_path
+from app.auth.refusal import Refused
 from app.auth.tokens import TokenVerifier
 from app.errors import Problem
 
-PUBLIC = {"public": True}
+PUBLIC: Final = {"public": True}
 """Options of a handler that needs no token. Exemptions are marked here, never by path."""
+
+logger = structlog.get_logger("app.auth")
 
 
 class BearerToken(ASGIMiddleware):
@@ -26,19 +30,23 @@ class BearerToken(ASGIMiddleware):
     async def handle(self, scope: Scope, receive: Receive, send: Send, next_app: ASGIApp) -> None:
         """Authenticate every method but OPTIONS, which tells no more than the documentation."""
         if scope["type"] == ScopeType.HTTP and scope["method"] != "OPTIONS":
-            token = bearer(scope["headers"])
-            caller = await self._verifier.verify(token) if token else None
-            if caller is None:
-                raise Problem(401, "unauthorized", "Invalid or missing token", headers={"WWW-Authenticate": "Bearer"})
-            scope["user"] = caller
+            given = [value for name, value in scope["headers"] if name == b"authorization"]
+            try:
+                scope["user"] = await self._verifier.verify(bearer(given))
+            except Refused as refusal:
+                logger.debug("token refused", reason=refusal.reason, request_id=scope["state"].get("request_id"))
+                challenge = 'Bearer error="invalid_token"' if given else "Bearer"
+                headers = {"WWW-Authenticate": challenge}
+                raise Problem(401, "unauthorized", "Invalid or missing token", headers=headers) from None
             require_own_path(scope)
         await next_app(scope, receive, send)
 
 
-def bearer(headers: Iterable[tuple[bytes, bytes]]) -> str | None:
-    """Return the token of the only Authorization header, if there is exactly one and its scheme is Bearer."""
-    given = [value for name, value in headers if name == b"authorization"]
+def bearer(given: list[bytes]) -> str:
+    """Return the token of the one Authorization header. Raises Refused."""
     if len(given) != 1:
-        return None
+        raise Refused("no token was sent" if not given else "more than one Authorization header was sent")
     scheme, _, token = given[0].partition(b" ")
-    return token.lstrip(b" ").decode("latin-1") if scheme.lower() == b"bearer" else None
+    if scheme.lower() != b"bearer":
+        raise Refused("the Authorization header has to be `Bearer` and the token")
+    return token.lstrip(b" ").decode("latin-1")

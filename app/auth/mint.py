@@ -3,15 +3,20 @@ from typing import Any
 
 import jwt
 
-from app.settings import Settings
+from app.settings import Settings, SettingsError
 
 
 def mint(settings: Settings, user_id: str, seconds: int) -> str:
-    """Sign an access token for `user_id` that this service accepts for `seconds`, as a bridge to Better Auth would."""
+    """Sign an access token for `user_id` that this service accepts for `seconds`, as a bridge to Better Auth would.
+
+    Raises SettingsError where no secret is configured.
+    """
+    if not settings.secrets:
+        raise SettingsError("BETTER_AUTH_SECRET is not set, and nobody but Better Auth can sign with its own keys.")
     now = int(time.time())
     claims: dict[str, Any] = {"sub": user_id, "iat": now, "exp": now + seconds}
     if settings.jwt_issuer:
         claims["iss"] = settings.jwt_issuer
     if settings.jwt_audience:
-        claims["aud"] = settings.jwt_audience
-    return jwt.encode(claims, settings.secrets[0], algorithm=settings.jwt_algorithm)
+        claims["aud"] = settings.jwt_audience[0]
+    return jwt.encode(claims, settings.secrets[0], algorithm="HS256")

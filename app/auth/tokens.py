@@ -1,111 +1,133 @@
 """Decides whether a bearer token is an access token of our Better Auth server, and whose."""
 
+import json
 import re
 import time
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable
 from typing import Any, Final
 
 import jwt
+from jwt.algorithms import OKPAlgorithm
+from msgspec import Struct
 
+from app.auth import claims as rules
+from app.auth.accounts import Accounts
 from app.auth.caller import Caller
-from app.auth.keys import KeySource, SharedSecrets
+from app.auth.keys import SHARED, sources
+from app.auth.refusal import Refused
+from app.db.lane import FastLane
 from app.settings import Settings
 
 TOKEN: Final = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+")
-USER_ID: Final = re.compile(r"[A-Za-z0-9_-]{1,128}")
+SESSION_TOKEN: Final = re.compile(r"[A-Za-z0-9]{32}(\.[A-Za-z0-9+/%=_-]{40,})?")
 TYPES: Final = {None, "JWT", "at+jwt"}
 MAXIMUM_LENGTH: Final = 8192
-LEEWAY_SECONDS: Final = 10
-"""Tolerance for `iat` and `nbf`; `exp` has none."""
-
-DISPLAY_LENGTH: Final = 320
 CACHE_ENTRIES: Final = 4096
 CACHE_TOKEN_LENGTH: Final = 4096
 CACHE_SECONDS: Final = 60
+
+SIGNATURES: Final = jwt.PyJWS()
+SIGNATURES.register_algorithm("Ed25519", OKPAlgorithm())  # the name of RFC 9864, which PyJWT 2.15 does not know
+
+
+class Verdict(Struct, frozen=True):
+    """A caller, the second until which nobody has to ask again, and whether the key still counts."""
+
+    caller: Caller
+    until: float
+    counts: Callable[[], bool]
 
 
 class TokenVerifier:
     """Verifies tokens, and remembers verdicts until `exp`, at most 60 s: a signature costs more than Litestar does."""
 
-    def __init__(self, settings: Settings) -> None:
-        self._sources: dict[str, KeySource] = {settings.jwt_algorithm: SharedSecrets(settings.secrets)}
-        self._issuer = settings.jwt_issuer
-        self._audience = settings.jwt_audience
-        self._verdicts: OrderedDict[str, tuple[Caller, float]] = OrderedDict()
+    def __init__(self, settings: Settings, lane: FastLane | None = None) -> None:
+        self._sources = sources(settings, lane)
+        self._accepts_sessions = settings.accept_session_jwt
+        self._accounts = Accounts(lane) if settings.check_user and lane is not None else None
+        self._verdicts: OrderedDict[str, Verdict] = OrderedDict()
 
-    async def verify(self, token: str) -> Caller | None:
-        """Return who the token speaks for, or None if it has to be refused."""
+    async def verify(self, token: str) -> Caller:
+        """Return who the token speaks for. Raises Refused, or Problem (503) if whoever knows cannot be asked."""
         verdict = self._verdicts.get(token)
         if verdict is not None:
-            caller, until = verdict
-            if time.time() < until:
+            if time.time() < verdict.until and verdict.counts():
                 self._verdicts.move_to_end(token)
-                return caller
+                return verdict.caller
             del self._verdicts[token]
-        claims = await self._claims(token)
-        if claims is None:
-            return None
-        caller = Caller(claims["sub"], _display(claims.get("email")), _display(claims.get("name")))
+        verdict = await self._verdict(token)
         if len(token) <= CACHE_TOKEN_LENGTH:
-            self._verdicts[token] = caller, min(claims["exp"], time.time() + CACHE_SECONDS)
+            self._verdicts[token] = verdict
             if len(self._verdicts) > CACHE_ENTRIES:
                 self._verdicts.popitem(last=False)
-        return caller
+        return verdict.caller
 
-    async def _claims(self, token: str) -> dict[str, Any] | None:
-        """Check shape, header, signature and claims; every way to fail ends in None."""
-        if len(token) > MAXIMUM_LENGTH or not TOKEN.fullmatch(token):
-            return None
+    async def close(self) -> None:
+        """Close connections to the issuer."""
+        for source in {id(source): source for source in self._sources.values()}.values():
+            await source.close()
+
+    async def _verdict(self, token: str) -> Verdict:
+        algorithm, key_id = self._header(token)
+        source = self._sources[algorithm]
+        for candidate in await source.candidates(algorithm, key_id):
+            claims = _signed(token, algorithm, candidate.key)
+            if claims is not None:
+                break
+        else:
+            raise Refused("its signature is not right: is BETTER_AUTH_SECRET the one that signed it?")
+        if algorithm == SHARED and self._accepts_sessions and rules.is_session(claims):
+            caller = rules.session_caller_of(claims)
+        else:
+            caller = rules.caller_of(claims, source.policy)
+        until = min(claims["exp"], time.time() + CACHE_SECONDS)
+        if self._accounts is not None:
+            until = min(until, await self._accounts.checked_until(caller.id))
+        return Verdict(caller, until, candidate.counts)
+
+    def _header(self, token: str) -> tuple[str, object]:
+        """Return algorithm and key id of a well-formed token. Raises Refused."""
+        if len(token) > MAXIMUM_LENGTH:
+            raise Refused(f"it is longer than {MAXIMUM_LENGTH} characters")
+        if not TOKEN.fullmatch(token):
+            raise Refused(_shape(token))
         try:
-            header = jwt.get_unverified_header(token)
-            algorithm = header.get("alg")
-            if not isinstance(algorithm, str) or algorithm not in self._sources or not _plain(header):
-                return None
-            return self._verified(token, algorithm, await self._sources[algorithm].candidates(header))
-        except (jwt.PyJWTError, TypeError, ValueError, ArithmeticError, RecursionError):
-            return None  # PyJWT lets the last four escape for hostile claims
-
-    def _verified(self, token: str, algorithm: str, keys: Sequence[Any]) -> dict[str, Any] | None:
-        for key in keys:
-            try:
-                claims = jwt.decode(
-                    token,
-                    key,
-                    algorithms=[algorithm],
-                    leeway=LEEWAY_SECONDS,
-                    options={"require": ["exp", "sub"], "verify_aud": False, "verify_iss": False},
-                )
-            except jwt.InvalidSignatureError:
-                continue
-            return claims if self._acceptable(claims) else None
-        return None
-
-    def _acceptable(self, claims: dict[str, Any]) -> bool:
-        """Apply the rules that PyJWT has no option for."""
-        expires, subject = claims["exp"], claims["sub"]
-        audience = claims.get("aud")
-        return (
-            isinstance(expires, (int, float))
-            and not isinstance(expires, bool)
-            and time.time() < expires
-            and USER_ID.fullmatch(subject) is not None
-            and claims.get("iss") == self._issuer
-            and (self._audience in audience if isinstance(audience, list) else audience == self._audience)
-        )
+            header = SIGNATURES.get_unverified_header(token)
+        except (jwt.PyJWTError, ValueError, TypeError, RecursionError):
+            raise Refused("its header cannot be read") from None
+        algorithm, kind = header.get("alg"), header.get("typ")
+        if not isinstance(algorithm, str):
+            raise Refused("its header names no algorithm")
+        if (kind is not None and not isinstance(kind, str)) or kind not in TYPES:
+            raise Refused(f"its type is {kind!r:.100}: that is another kind of token")
+        if "crit" in header:
+            raise Refused("its header has critical extensions (`crit`), and none is understood")
+        if algorithm not in self._sources:
+            configured = ", ".join(self._sources) or "nothing"
+            hint = "set BETTER_AUTH_SECRET" if algorithm == SHARED else "set BETTER_AUTH_URL"
+            raise Refused(f"it is signed with {algorithm!r:.40}, but only {configured} is configured: {hint}")
+        return algorithm, header.get("kid")
 
 
-def _plain(header: Mapping[str, Any]) -> bool:
-    kind = header.get("typ")
-    return (kind is None or isinstance(kind, str)) and kind in TYPES and "crit" not in header
-
-
-def _display(claim: object) -> str | None:
-    """Return a claim that is shown to people, if it is text that a database can hold."""
-    if not isinstance(claim, str) or len(claim) > DISPLAY_LENGTH or "\x00" in claim:
+def _signed(token: str, algorithm: str, key: Any) -> dict[str, Any] | None:
+    """Return the claims if this key signed them. Raises Refused for what was signed, but is no set of claims."""
+    try:
+        payload = SIGNATURES.decode(token, key, algorithms=[algorithm])
+    except (jwt.PyJWTError, ValueError, TypeError):
         return None
     try:
-        claim.encode()
-    except UnicodeEncodeError:
-        return None
-    return claim
+        claims = json.loads(payload)  # unlike msgspec it accepts lone surrogates, which a user's name may hold
+    except (ValueError, RecursionError):
+        claims = None
+    if not isinstance(claims, dict):
+        raise Refused("its payload is not a JSON object")
+    return claims
+
+
+def _shape(token: str) -> str:
+    if SESSION_TOKEN.fullmatch(token):
+        return "it is a session token, not a JWT: call /api/auth/token with it to get one"
+    if token.count(".") == 4:  # noqa: PLR2004 - parts of a JWE (RFC 7516)
+        return "it is encrypted (JWE): only signed tokens are understood"
+    return "it is not a JWT: three parts of base64url without padding, joined by dots"
