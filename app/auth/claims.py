@@ -1,6 +1,5 @@
 """The rules for claims: whose access token it is, and that it is one, now, for us."""
 
-import math
 import re
 import time
 from datetime import UTC, datetime
@@ -14,6 +13,9 @@ from app.auth.refusal import Refused
 USER_ID: Final = re.compile(r"[A-Za-z0-9_-]{1,128}")
 LEEWAY_SECONDS: Final = 10
 """Tolerance for `iat` and `nbf`; `exp` has none."""
+
+FAR_FUTURE: Final = 10**12
+"""Seconds since 1970 that no clock shows; also what NaN and infinity are not below."""
 
 DISPLAY_LENGTH: Final = 320
 PURPOSES: Final = ("token_use", "purpose", "requestType", "updateTo")
@@ -99,7 +101,7 @@ def _number(claims: dict[str, Any], name: str) -> float | None:
     value = claims.get(name)
     if name not in claims:
         return None
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not abs(value) < FAR_FUTURE:
         raise Refused(f"its `{name}` is not a number of seconds")
     return value
 
