@@ -110,6 +110,7 @@ def openapi(settings: Settings) -> OpenAPIConfig:
         version=__version__,
         license=License("MIT", identifier="MIT"),
         priority_case=settings.priority_case,
+        use_handler_docstrings=True,
         description=DESCRIPTION,
         render_plugins=[Page()],
         openapi_router=Router(

@@ -128,7 +128,7 @@ class TaskController(Controller):
         ),
     )
     async def read(self, request: StrictRequest, tasks: Tasks, task_id: FromPath[int]) -> JSONResponse[TaskOut]:
-        """One task."""
+        """One task, unless `If-None-Match` names its revision."""
         task = await tasks.get_one_of(request.user.id, task_id, if_none_match(request.scope))
         return not_modified(etag(task.revision)) if task.body is None else _task(task)
 
@@ -163,7 +163,7 @@ class TaskController(Controller):
         operation_class=operation(success="The task is gone", parameters=[IF_MATCH]),
     )
     async def remove(self, request: StrictRequest, tasks: Tasks, task_id: FromPath[int]) -> JSONResponse[None]:
-        """Delete the task."""
+        """Delete the task: to every later request it does not exist."""
         await tasks.remove(request.user.id, task_id, if_match(request.scope))
         return JSONResponse(None, status=204)
 
