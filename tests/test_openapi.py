@@ -212,7 +212,7 @@ def test_nothing_is_said_in_a_roundabout_way(document: dict[str, Any]) -> None:
 
 def test_large_integers_are_marked_for_typed_languages(document: dict[str, Any]) -> None:
     marked = {place for place, schema in schemas(document) if schema.get("format") == "int64"}
-    assert {"TaskOut.id", "TaskOut.revision", "Profile.revision"} <= marked
+    assert {"Task.id", "Task.revision", "Profile.revision"} <= marked
     for place, node in nodes(document):
         if isinstance(node, int) and "/example" in place:
             assert node < LONGEST_INTEGER, place
@@ -237,7 +237,7 @@ def test_of_the_frameworks_own_errors_nothing_is_left(document: dict[str, Any]) 
 def test_priorities_are_in_the_case_that_the_installation_writes(settings: Settings) -> None:
     document = create_app(replace(settings, priority_case="lower")).openapi_schema.to_schema()
     components = document["components"]["schemas"]
-    assert components["TaskOut"]["properties"]["priority"]["enum"] == ["high", "medium", "low"]
+    assert components["Task"]["properties"]["priority"]["enum"] == ["high", "medium", "low"]
     assert components["Stats"]["properties"]["by_priority"]["required"] == ["high", "medium", "low"]
     answers = dict(operations(document))["GET /api/{user_id}/tasks"]["responses"]
     assert answers["200"]["content"]["application/json"]["example"][0]["priority"] == "medium"
