@@ -19,10 +19,8 @@ class Duration(click.ParamType[int]):
 
     name = "duration"
 
-    def convert(self, value: str | int, param: click.Parameter | None, ctx: click.Context | None) -> int:
+    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> int:
         """Parse, or end the command with a sentence."""
-        if isinstance(value, int):
-            return value
         match = re.fullmatch(r"([1-9][0-9]{0,5})([smhd])", value)
         return (
             int(match[1]) * UNITS[match[2]]

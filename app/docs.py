@@ -24,6 +24,7 @@ BEARER: Final = "bearerAuth"
 DEVELOPMENT_USER: Final = "dev-user"
 TOKEN_SECONDS: Final = 24 * 3600
 LOOPBACK: Final = {"127.0.0.1", "::1"}
+LOCAL_NAMES: Final = {*LOOPBACK, "localhost"}
 
 POLICY: Final = (
     "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; "
@@ -51,7 +52,7 @@ const ui = SwaggerUIBundle({
   dom_id: "#docs",
   deepLinking: true,
   tryItOutEnabled: true,
-  persistAuthorization: true,
+  persistAuthorization: !token,
   onComplete: () => token && ui.preauthorizeApiKey("%s", token),
 });
 """
@@ -90,9 +91,17 @@ class Configuration(OpenAPIConfig):
 def openapi(settings: Settings) -> OpenAPIConfig:
     """Configure the document and /docs; in development, callers from this machine are signed in there."""
 
-    @get("/start.js", media_type="text/javascript", sync_to_thread=False)
+    @get(
+        "/start.js",
+        media_type="text/javascript",
+        cache_control=CacheControlHeader(no_store=True),
+        sync_to_thread=False,
+    )
     def start(request: Request[Any, Any, Any]) -> str:
-        local = request.client is not None and request.client.host in LOOPBACK
+        # The name counts too: a foreign one that resolves to this machine is another site's page (DNS rebinding).
+        local = (
+            request.client is not None and request.client.host in LOOPBACK and request.base_url.hostname in LOCAL_NAMES
+        )
         token = mint(settings, DEVELOPMENT_USER, TOKEN_SECONDS) if settings.development and local else None
         return START % (json.encode(token).decode(), BEARER)
 
@@ -101,6 +110,7 @@ def openapi(settings: Settings) -> OpenAPIConfig:
         version=__version__,
         license=License("MIT", identifier="MIT"),
         priority_case=settings.priority_case,
+        use_handler_docstrings=True,
         description=DESCRIPTION,
         render_plugins=[Page()],
         openapi_router=Router(
@@ -108,7 +118,10 @@ def openapi(settings: Settings) -> OpenAPIConfig:
             route_handlers=[start],
             include_in_schema=False,
             opt=PUBLIC,
-            response_headers=[ResponseHeader(name="content-security-policy", value=POLICY)],
+            response_headers=[
+                ResponseHeader(name="content-security-policy", value=POLICY),
+                ResponseHeader(name="cross-origin-resource-policy", value="same-origin"),
+            ],
         ),
         components=Components(
             security_schemes={

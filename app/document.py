@@ -26,7 +26,7 @@ class Document(OpenAPI):
         schemas = document["components"]["schemas"]
         schemas["ProblemDetails"]["required"].append("type")  # it has a default, and is always there
         names = [self._written(name) for name in reversed(PRIORITIES)]
-        schemas["TaskOut"]["properties"]["priority"]["enum"] = names
+        schemas["Task"]["properties"]["priority"]["enum"] = names
         counts = schemas["Stats"]["properties"]["by_priority"]
         counts |= {"properties": dict.fromkeys(names, counts["additionalProperties"]), "required": names}
         counts["additionalProperties"] = False

@@ -4,7 +4,8 @@ import asyncio
 from typing import TYPE_CHECKING, Any
 
 from alembic import context
-from sqlalchemy import Connection
+from sqlalchemy import Connection, event
+from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app.db.base import Base
 from app.tasks.model import Task
@@ -24,7 +25,8 @@ def include_name(name: str | None, kind: str, parents: Any) -> bool:
 
 
 def migrate(connection: Connection) -> None:
-    """Run what is pending, in the connection's transaction."""
+    """Run what is pending, in the connection's transaction; processes that migrate at once take turns."""
+    connection.exec_driver_sql("SELECT pg_advisory_xact_lock(hashtext('tasks_version'))")
     context.configure(
         connection=connection,
         target_metadata=Base.metadata,
@@ -37,11 +39,19 @@ def migrate(connection: Connection) -> None:
         context.run_migrations()
 
 
+def without_limit(_dialect: Any, _record: Any, _arguments: Any, parameters: dict[str, Any]) -> None:
+    """Let a statement run for as long as it takes: building an index may."""
+    parameters["command_timeout"] = None
+
+
 async def migrate_online() -> None:
-    """Connect as the application does."""
-    async with config.engine.begin() as connection:
+    """Connect as the application does, but without its limit on the time of a statement."""
+    engine = config.engine
+    assert isinstance(engine, AsyncEngine)  # noqa: S101 - ours always is
+    event.listen(engine.sync_engine, "do_connect", without_limit)
+    async with engine.begin() as connection:
         await connection.run_sync(migrate)
-    await config.engine.dispose()
+    await engine.dispose()
 
 
 if context.is_offline_mode():

@@ -3,11 +3,15 @@
 from pathlib import Path
 from typing import Final
 
+import click
+from advanced_alchemy.cli import add_migration_commands
 from advanced_alchemy.extensions.litestar import AlembicAsyncConfig, SQLAlchemyAsyncConfig, SQLAlchemyInitPlugin
 from litestar.config.app import AppConfig
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app.db.base import Base
+from app.development import postgres
+from app.settings import Settings
 
 MIGRATIONS: Final = Path(__file__).parents[2] / "migrations"
 
@@ -19,6 +23,19 @@ class DatabasePlugin(SQLAlchemyInitPlugin):
         """Close the pool when the app stops: Advanced Alchemy 1.12 forgets to for all engines of a process but one."""
         app_config.on_shutdown.extend(config.get_engine().dispose for config in self.config)
         return app_config
+
+    def on_cli_init(self, cli: click.Group) -> None:
+        """Add `litestar database`; Advanced Alchemy's own group looks for its plugin by exact type, so not for us."""
+
+        @cli.group("database")
+        @click.pass_context
+        def database(context: click.Context) -> None:
+            """Manage the schema; without DATABASE_URL, that of the embedded database."""
+            context.obj = {"configs": self.config}
+            if Settings.from_env().development:
+                context.with_resource(postgres.running())
+
+        add_migration_commands(database)
 
 
 def sqlalchemy_config(engine: AsyncEngine) -> SQLAlchemyAsyncConfig:

@@ -13,7 +13,7 @@ from app.tasks.guard import NamesATask
 from app.tasks.parameters import LIST_PARAMETERS
 from app.tasks.query import parse, split
 from app.tasks.repository import StoredTask, TaskRepository
-from app.tasks.schemas import Completion, TaskCreate, TaskOut, TaskUpdate
+from app.tasks.schemas import Completion, Task, TaskCreate, TaskUpdate
 
 TASK_EXAMPLE: Final = {
     "id": 1,
@@ -84,7 +84,7 @@ class TaskController(Controller):
             not_modified=True,
         ),
     )
-    async def list_tasks(self, request: StrictRequest, tasks: Tasks) -> JSONResponse[list[TaskOut]]:
+    async def list_tasks(self, request: StrictRequest, tasks: Tasks) -> JSONResponse[list[Task]]:
         """One page of the user's tasks, newest first unless asked otherwise. Unknown parameters are ignored."""
         query = parse(request.scope["query_string"])
         known = if_none_match(request.scope)
@@ -107,7 +107,7 @@ class TaskController(Controller):
             body=CREATE_EXAMPLE,
         ),
     )
-    async def create(self, request: StrictRequest, tasks: Tasks, data: JSONBody[TaskCreate]) -> JSONResponse[TaskOut]:
+    async def create(self, request: StrictRequest, tasks: Tasks, data: JSONBody[TaskCreate]) -> JSONResponse[Task]:
         """Only the title is required. Unknown fields are ignored."""
         task = await tasks.create(request.user.id, data.given())
         location = f"{request.scope['path'].rstrip('/')}/{task.id}"
@@ -127,29 +127,29 @@ class TaskController(Controller):
             not_modified=True,
         ),
     )
-    async def read(self, request: StrictRequest, tasks: Tasks, task_id: FromPath[int]) -> JSONResponse[TaskOut]:
-        """One task."""
+    async def read(self, request: StrictRequest, tasks: Tasks, task_id: FromPath[int]) -> JSONResponse[Task]:
+        """One task, unless `If-None-Match` names its revision."""
         task = await tasks.get_one_of(request.user.id, task_id, if_none_match(request.scope))
         return not_modified(etag(task.revision)) if task.body is None else _task(task)
 
     @patch("/{task_id:str}", **_write("updateTask", "Update a task", **UPDATE))
     async def update(
         self, request: StrictRequest, tasks: Tasks, task_id: FromPath[int], data: JSONBody[TaskUpdate]
-    ) -> JSONResponse[TaskOut]:
+    ) -> JSONResponse[Task]:
         """Change the fields given: an absent one stays as it is, null clears one that can be empty."""
         return await _changed(request, tasks, task_id, data)
 
     @put("/{task_id:str}", **_write("putTask", "Update a task (PUT)", **UPDATE))
     async def put(
         self, request: StrictRequest, tasks: Tasks, task_id: FromPath[int], data: JSONBody[TaskUpdate]
-    ) -> JSONResponse[TaskOut]:
+    ) -> JSONResponse[Task]:
         """Do the same as PATCH: partial, because existing frontends send parts with PUT."""
         return await _changed(request, tasks, task_id, data)
 
     @patch("/{task_id:str}/complete", **_write("completeTask", "Complete or reopen a task", **COMPLETE))
     async def complete(
         self, request: StrictRequest, tasks: Tasks, task_id: FromPath[int], data: JSONBody[Completion | None] = None
-    ) -> JSONResponse[TaskOut]:
+    ) -> JSONResponse[Task]:
         """Without a body, or with `{}`, flip it; with `completed`, set it."""
         completed = (data.given() if data else {}).get("completed")
         return _task(await tasks.complete(request.user.id, task_id, completed, if_match(request.scope)))
@@ -163,18 +163,16 @@ class TaskController(Controller):
         operation_class=operation(success="The task is gone", parameters=[IF_MATCH]),
     )
     async def remove(self, request: StrictRequest, tasks: Tasks, task_id: FromPath[int]) -> JSONResponse[None]:
-        """Delete the task."""
+        """Delete the task: to every later request it does not exist."""
         await tasks.remove(request.user.id, task_id, if_match(request.scope))
         return JSONResponse(None, status=204)
 
 
-def _task(task: StoredTask) -> JSONResponse[TaskOut]:
+def _task(task: StoredTask) -> JSONResponse[Task]:
     return JSONResponse(task.body, headers={"ETag": etag(task.revision)})
 
 
-async def _changed(
-    request: StrictRequest, tasks: TaskRepository, task_id: int, data: TaskUpdate
-) -> JSONResponse[TaskOut]:
+async def _changed(request: StrictRequest, tasks: TaskRepository, task_id: int, data: TaskUpdate) -> JSONResponse[Task]:
     return _task(await tasks.change(request.user.id, task_id, data.given(), if_match(request.scope)))
 
 

@@ -21,6 +21,9 @@ TAGS: Final = 20
 TAG_LENGTH: Final = 50
 EARLIEST: Final = datetime(1900, 1, 1, tzinfo=UTC)
 LATEST: Final = datetime(3000, 1, 1, tzinfo=UTC) - timedelta(microseconds=1)
+WITHOUT_SECONDS: Final = re.compile(r"^([^T ]*[T ]\d\d:\d\d)(Z|[+-]\d\d:\d\d)?$", re.ASCII | re.IGNORECASE)
+"""What an input of type datetime-local sends (HTML standard)."""
+
 DATE: Final = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
 NO_NUL: Final = r"^[^\x00]*$"
 PRIORITY_PATTERN: Final = "^([Hh][Ii][Gg][Hh]|[Mm][Ee][Dd][Ii][Uu][Mm]|[Ll][Oo][Ww])$"
@@ -54,7 +57,7 @@ def priority(value: str | int | None) -> int:
 
 def tags(value: list[str] | str | None) -> list[str]:
     """Read an array, a JSON array in a string, or comma-separated text; at most 20 tags of 1 to 50 characters."""
-    tags = _split(value or []) if isinstance(value, str) or not value else value
+    tags = _split(value) if isinstance(value, str) else value or []
     if len(tags) > TAGS:
         raise ValueError(f"Must be at most {TAGS} tags")
     if any(not 1 <= len(_storable(tag)) <= TAG_LENGTH for tag in tags):
@@ -62,9 +65,7 @@ def tags(value: list[str] | str | None) -> list[str]:
     return tags
 
 
-def _split(text: str | list[str]) -> list[str]:
-    if not isinstance(text, str):
-        return text
+def _split(text: str) -> list[str]:
     if text.lstrip().startswith("["):
         try:
             return json.decode(text, type=list[str])
@@ -73,16 +74,16 @@ def _split(text: str | list[str]) -> list[str]:
     return [tag.strip() for tag in text.split(",") if tag.strip()]
 
 
-def due_date(value: str | datetime | None) -> datetime | None:
+def due_date(value: str | None) -> datetime | None:
     """Read RFC 3339; without an offset it is UTC. Years 1900 to 2999, for the driver makes extreme ones infinite."""
     if value is None:
         return None
     try:
-        if isinstance(value, str) and DATE.fullmatch(value):
+        if DATE.fullmatch(value):
             day = convert(value, date)
             moment = datetime(day.year, day.month, day.day, tzinfo=UTC)
         else:
-            moment = convert(value, datetime)
+            moment = convert(WITHOUT_SECONDS.sub(r"\1:00\2", value), datetime)
             moment = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
     except (ValidationError, OverflowError):
         raise ValueError("Must be an RFC 3339 date-time or a date") from None
@@ -106,7 +107,7 @@ STRING_OR_NULL: Final = [OpenAPIType.STRING, OpenAPIType.NULL]
 TIME: Final = r"([01][0-9]|2[0-3]):[0-5][0-9]"
 MOMENT_PATTERN: Final = (
     r"^(19|2[0-9])[0-9]{2}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])"
-    rf"([Tt ]{TIME}:[0-5][0-9](\.[0-9]{{1,9}})?([Zz]|[+-]{TIME})?)?$"
+    rf"([Tt ]{TIME}(:[0-5][0-9](\.[0-9]{{1,9}})?)?([Zz]|[+-]{TIME})?)?$"
 )
 TAG_IN_TEXT: Final = rf"[^,\x00]{{0,{TAG_LENGTH}}}"
 TAG_IN_JSON: Final = rf'"([^"\\\x00-\x1f]|\\["\\/bfnrt]){{1,{TAG_LENGTH}}}"'

@@ -15,7 +15,7 @@ RULES: Final = {
 }
 
 
-class TaskOut(Struct):
+class Task(Struct):
     """A task, as every answer writes it."""
 
     id: int

@@ -84,6 +84,8 @@ def test_server_that_does_not_stop_in_time_is_stopped_at_once(folder: Path, monk
     monkeypatch.setattr(postgres, "STOP_SECONDS", 0)
     with postgres.running(folder):
         number = postmaster(folder)
+        os.kill(number, signal.SIGSTOP)
+    os.kill(number, signal.SIGCONT)
     until(lambda: processes_in(folder) == [])
     log = (folder / "postgres" / "log").read_text()
     assert f"[{number}] LOG:  received immediate shutdown request" in log

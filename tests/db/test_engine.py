@@ -1,0 +1,60 @@
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+
+import asyncpg
+import pytest
+
+from app.db.engine import create_engine
+from app.settings import Settings, StatementMode
+from tests.conftest import client_of, random_user, running
+
+DIRECT = "postgresql://me:secret@ep-cool-night-a1b2c3.eu-central-1.aws.neon.tech/tasks"
+POOLED = DIRECT.replace(".eu", "-pooler.eu")
+
+
+@asynccontextmanager
+async def backends(settings: Settings) -> AsyncIterator[asyncpg.Connection]:
+    connection = await asyncpg.connect(settings.database_url, server_settings={"application_name": "watcher"})
+    yield connection
+    await connection.close()
+
+
+@pytest.mark.parametrize(
+    ("url", "mode", "named"),
+    [
+        (DIRECT, "auto", True),
+        (POOLED, "auto", False),
+        (POOLED, "named", True),
+        (DIRECT, "unnamed", False),
+    ],
+)
+def test_statements_are_named_unless_a_pooler_or_the_setting_forbids(
+    url: str, mode: StatementMode, named: bool
+) -> None:
+    settings = Settings(database_url=url, database_statements=mode)
+    assert create_engine(settings)[1] is named
+
+
+@pytest.mark.parametrize("mode", ["named", "unnamed"])
+async def test_statements_work_either_way(settings: Settings, mode: StatementMode) -> None:
+    either = replace(settings, database_statements=mode)
+    async with running(either) as app, client_of(app, either, random_user()) as client:
+        for _ in range(3):
+            assert (await client.get("/api/me/tasks?limit=1")).status_code == 200
+
+
+async def test_connections_that_ended_while_idle_are_replaced_unnoticed(settings: Settings) -> None:
+    named = replace(
+        settings, database_url=f"{settings.database_url}&application_name={random_user()}", list_cache_bytes=0
+    )
+    name = named.database_url.rpartition("=")[2]
+    async with running(named) as app, client_of(app, named, random_user()) as client, backends(settings) as watcher:
+        assert (await client.post("/api/me/tasks", json={"title": "kept"})).status_code == 201
+        ended = await watcher.fetch(
+            "SELECT pg_terminate_backend(pid, 5000) AS ended FROM pg_stat_activity WHERE application_name = $1", name
+        )
+        assert [row["ended"] for row in ended] == [True]
+        answer = await client.get("/api/me/tasks")
+        assert answer.status_code == 200
+        assert [task["title"] for task in answer.json()] == ["kept"]

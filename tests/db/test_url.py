@@ -1,0 +1,152 @@
+import ssl
+from urllib.parse import quote
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from app.db.url import Address, parse
+from app.settings import SettingsError
+
+NEON = "postgresql://me:secret@ep-cool-night-a1b2c3-pooler.eu-central-1.aws.neon.tech/tasks"
+DIRECT = "postgresql://me:secret@ep-cool-night-a1b2c3.eu-central-1.aws.neon.tech/tasks"
+
+
+def read(text: str) -> Address:
+    return parse(text, connect_timeout=4.0)
+
+
+@pytest.mark.parametrize(
+    "scheme", ["postgres", "postgresql", "postgresql+asyncpg", "postgresql+psycopg", "postgresql+psycopg2"]
+)
+def test_every_scheme_means_asyncpg(scheme: str) -> None:
+    url = read(f"{scheme}://me:secret@db.example.org:5433/tasks").url
+    assert url.render_as_string(hide_password=False) == "postgresql+asyncpg://me:secret@db.example.org:5433/tasks"
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "sslmode=require&channel_binding=require",
+        "sslmode=require&options=endpoint%3Dep-cool-night-a1b2c3",
+        "pgbouncer=true&connect_timeout=15&pool_timeout=15",
+        "schema=public&connection_limit=1&target_session_attrs=any",
+        "sslmode=verify-full&sslrootcert=system&application_name=tasks",
+        "ssl=true&supa=base-pooler.x",
+        "unknown=1&unknown=2",
+    ],
+)
+def test_what_asyncpg_does_not_know_never_reaches_it(query: str) -> None:
+    address = read(f"{NEON}?{query}")
+    assert not address.url.query
+    assert address.connect_args.keys() <= {"timeout", "server_settings", "ssl"}
+
+
+@pytest.mark.parametrize("mode", ["require", "verify-full", "true"])
+@pytest.mark.parametrize("key", ["sslmode", "ssl"])
+def test_required_encryption_verifies_certificate_and_name(key: str, mode: str) -> None:
+    context = read(f"{NEON}?{key}={mode}").connect_args["ssl"]
+    assert context.verify_mode is ssl.CERT_REQUIRED
+    assert context.check_hostname
+
+
+def test_verify_ca_leaves_the_name_alone() -> None:
+    context = read(f"{NEON}?sslmode=verify-ca").connect_args["ssl"]
+    assert context.verify_mode is ssl.CERT_REQUIRED
+    assert not context.check_hostname
+
+
+@pytest.mark.parametrize(
+    ("query", "value"), [("sslmode=disable", False), ("sslmode=allow", "allow"), ("sslmode=prefer", "prefer")]
+)
+def test_weaker_modes_are_asyncpgs_own(query: str, value: object) -> None:
+    assert read(f"{NEON}?{query}").connect_args["ssl"] == value
+
+
+def test_unset_mode_is_left_to_asyncpg() -> None:
+    assert "ssl" not in read(NEON).connect_args
+
+
+@pytest.mark.parametrize(
+    ("text", "pooled"),
+    [
+        (NEON, True),
+        (DIRECT, False),
+        (f"{DIRECT}?pgbouncer=true", True),
+        (f"{DIRECT}?pgbouncer=false", False),
+        ("postgresql://me@db:6432/tasks", True),
+        ("postgresql://me@db:5432/tasks", False),
+        ("postgresql://me@aws-0-eu-central-1.pooler.example.org:6543/tasks", True),
+        ("postgresql://me:-pooler.@db/tasks", False),
+    ],
+)
+def test_pooler_is_recognised(text: str, pooled: bool) -> None:
+    assert read(text).pooled is pooled
+
+
+@pytest.mark.parametrize(
+    ("timeout", "seconds"),
+    [("", 4), ("15", 15), ("0", 4), ("-1", 4), ("999", 60)],
+)
+def test_connecting_has_a_limit(timeout: str, seconds: float) -> None:
+    assert read(f"{DIRECT}?connect_timeout={timeout}").connect_args["timeout"] == seconds
+
+
+def test_connections_speak_utc_and_say_who_they_are() -> None:
+    assert read(DIRECT).connect_args["server_settings"] == {"timezone": "UTC"}
+    named = read(f"{DIRECT}?application_name=my%20tasks").connect_args["server_settings"]
+    assert named == {"timezone": "UTC", "application_name": "my tasks"}
+
+
+def test_unix_socket_is_named_by_the_query() -> None:
+    url = read("postgresql://me@/tasks?host=/var/run/postgresql&port=5433&user=other").url
+    assert (url.host, url.username, url.database) == (None, "me", "tasks")
+    assert url.query == {"host": "/var/run/postgresql", "port": "5433"}
+
+
+@given(name=st.text(min_size=1), password=st.text())
+def test_any_name_and_password_survive(name: str, password: str) -> None:
+    url = read(f"postgres://{quote(name, safe='')}:{quote(password, safe='')}@db/tasks?sslmode=disable").url
+    assert (url.username, url.password or "") == (name, password)
+    assert url.host == "db"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "tasks",
+        "mysql://me:secret@db/tasks",
+        "https://me:secret@db/tasks",
+        "postgresql://me:secret@db",
+        "postgresql://me:secret@db/",
+        "postgresql:///tasks",
+        "postgresql://me:secret@db:port/tasks",
+        "postgresql://me:secret@db:0/tasks",
+        "postgresql://me:secret@db:65536/tasks",
+        "postgresql://me:secret@one:5432,two:5432/tasks",
+        "postgresql://me:secret@/tasks?host=/run&port=none",
+        "postgresql://me:secret@db/tasks?sslmode=no-verify",
+        "postgresql://me:secret@db/tasks?sslmode=require&sslrootcert=/nowhere/root.crt",
+        "postgresql://me:secret@db/tasks?sslmode=require&sslrootcert=%00",
+        "postgresql://me:secret@db/tasks?connect_timeout=soon",
+    ],
+)
+def test_wrong_address_is_one_sentence_without_its_password(text: str) -> None:
+    with pytest.raises(SettingsError) as refused:
+        read(text)
+    message = str(refused.value)
+    assert message.startswith("DATABASE_URL ")
+    assert "\n" not in message
+    assert "secret" not in message
+
+
+@given(
+    st.text()
+    | st.builds("postgresql://{}".format, st.text())
+    | st.builds("postgresql://me@db:{}/tasks?{}={}".format, st.text(), st.text(), st.text())
+)
+def test_any_text_is_an_address_or_a_sentence(text: str) -> None:
+    try:
+        assert read(text).url.drivername == "postgresql+asyncpg"
+    except SettingsError as refused:
+        assert str(refused).startswith("DATABASE_URL ")  # noqa: PT017 - some texts are addresses

@@ -1,0 +1,197 @@
+import re
+import socket
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack
+from dataclasses import replace
+from typing import Any, Final, get_args
+
+import httpx
+import jsonschema_rs
+import pytest
+from litestar import Litestar
+from litestar.routes import HTTPRoute
+from msgspec import json, to_builtins
+
+from app.errors import MEDIA_TYPE, ProblemDetails
+from app.http.response import JSONResponse
+from app.settings import PriorityCase, Settings
+from tests.conftest import client_of, random_user, running
+
+TASK: Final = {
+    "title": "Buy milk ☕",
+    "description": "Two litres",
+    "priority": "low",
+    "tags": ["home", "søndag"],
+    "due_date": "2999-12-31T23:59:59.999999+00:30",
+    "completed": True,
+}
+PLAIN_TASK: Final = {"title": "t"}
+BODIES: Final[dict[str, Any]] = {
+    "createTask": TASK,
+    "putTask": TASK,
+    "updateTask": {"description": None, "due_date": None, "tags": None},
+    "completeTask": {"completed": False},
+}
+
+CAUSES: Final[dict[str, dict[str, Any]]] = {
+    "nothing is wrong": {},
+    "the client holds the revision": {"headers": {"If-None-Match": "{etag}"}},
+    "the revision is the current one": {"headers": {"If-Match": "{etag}"}},
+    "the revision is stale": {"headers": {"If-Match": '"1"'}},
+    "there is no token": {"headers": {"Authorization": ""}},
+    "the token is wrong": {"headers": {"Authorization": "Bearer a.b.c"}},
+    "the path is somebody else's": {"user_id": "somebody-else"},
+    "the task does not exist": {"task_id": 2**63 - 1},
+    "the task cannot exist": {"task_id": "nonsense"},
+    "the body is not JSON": {"content": b"{"},
+    "the body is missing": {"content": b""},
+    "the body is null": {"content": b"null"},
+    "the body is too large": {"content": b'{"title": "t", "more": "%b"}' % (b"x" * 2**16)},
+    "the body is a form": {"content": b"title=t", "headers": {"Content-Type": "application/x-www-form-urlencoded"}},
+    "a field breaks a rule": {"content": b'{"title": "", "completed": "yes"}'},
+    "a parameter breaks a rule": {"params": {"limit": "0"}},
+    "the database is away": {"away": True},
+}
+
+
+class Service:
+    """The application in one of its configurations, beside one whose database cannot be reached."""
+
+    def __init__(self, app: Litestar, away: Litestar, settings: Settings) -> None:
+        self.settings = settings
+        self.document = app.openapi_schema.to_schema()
+        self.operations: dict[str, tuple[str, str, Any]] = {
+            operation["operationId"]: (method.upper(), path, operation["responses"])
+            for path, item in self.document["paths"].items()
+            for method, operation in item.items()
+        }
+        self.types = {
+            str(handler.operation_id): handler.parsed_fn_signature.return_type.annotation
+            for route in app.routes
+            if isinstance(route, HTTPRoute)
+            for handler, _ in route.route_handler_map.values()
+        }
+        self.app = app
+        self._away = away
+
+    async def answer(self, operation: str, cause: str) -> httpx.Response:
+        """What the operation answers a new user who has two tasks, given that cause."""
+        given = dict(CAUSES[cause])
+        user_id = random_user()
+        async with client_of(self.app, self.settings, user_id) as client:
+            await client.post("/api/me/tasks", json=PLAIN_TASK)
+            task = (await client.post("/api/me/tasks", json=TASK)).json()
+        method, path, _ = self.operations[operation]
+        headers = {
+            name: value.replace("{etag}", f'"{task["revision"]}"') for name, value in given.get("headers", {}).items()
+        }
+        body = given.get("content", json.encode(BODIES[operation]) if operation in BODIES else None)
+        if body is not None:
+            headers.setdefault("Content-Type", "application/json")
+        async with client_of(self._away if "away" in given else self.app, self.settings, user_id) as client:
+            return await client.request(
+                method,
+                path.format(user_id=given.get("user_id", user_id), task_id=given.get("task_id", task["id"])),
+                content=body,
+                headers=headers,
+                params=given.get("params"),
+            )
+
+    def check(self, operation: str, answer: httpx.Response) -> None:
+        """Compare an answer with what the document and the handler's annotation say of it."""
+        documented = self.operations[operation][2]
+        status = str(answer.status_code)
+        assert status in documented
+        for name, header in documented[status]["headers"].items():
+            if header.get("required") or name in answer.headers:
+                self._fits(header["schema"], answer.headers[name])
+        if "content" not in documented[status]:
+            assert answer.content == b""
+            assert "content-type" not in answer.headers
+            return
+        media_type = MEDIA_TYPE if answer.is_error else "application/json"
+        assert answer.headers["content-type"] == media_type
+        self._fits(documented[status]["content"][media_type]["schema"], answer.json())
+        annotation = self.types[operation]
+        expected = get_args(annotation)[0] if get_args(annotation) else annotation
+        decoded = json.decode(answer.content, type=ProblemDetails if answer.is_error else expected, strict=True)
+        assert keys(to_builtins(decoded)) == keys(answer.json())
+        if answer.is_error:
+            assert decoded.status == answer.status_code
+            assert decoded.detail == decoded.message
+            assert decoded.request_id == answer.headers["x-request-id"]
+
+    def _fits(self, schema: Mapping[str, Any], value: Any) -> None:
+        whole = {**schema, "components": self.document["components"]}
+        jsonschema_rs.Draft202012Validator(whole, validate_formats=True).validate(value)
+
+
+def keys(value: Any) -> Any:
+    """What there is of objects in a JSON value: their keys, at their places."""
+    match value:
+        case dict():
+            return {key: keys(member) for key, member in value.items()}
+        case list():
+            return [keys(member) for member in value]
+    return None
+
+
+@pytest.fixture(scope="module", params=["upper", "lower"])
+async def service(request: pytest.FixtureRequest, settings: Settings) -> AsyncIterator[Service]:
+    case: PriorityCase = request.param
+    settings = replace(settings, priority_case=case)
+    async with AsyncExitStack() as stack:
+        silent = stack.enter_context(socket.socket())
+        silent.bind(("127.0.0.1", 0))  # and nobody listens
+        nowhere = replace(settings, database_url=f"postgresql://nobody@127.0.0.1:{silent.getsockname()[1]}/none")
+        app = await stack.enter_async_context(running(settings))
+        yield Service(app, await stack.enter_async_context(running(nowhere)), settings)
+
+
+async def test_every_answer_is_documented_and_every_documented_answer_is_given(service: Service) -> None:
+    given: dict[str, set[str]] = {}
+    for operation in service.operations:
+        for cause in CAUSES:
+            answer = await service.answer(operation, cause)
+            try:
+                service.check(operation, answer)
+            except (AssertionError, jsonschema_rs.ValidationError, KeyError) as error:
+                error.add_note(f"{operation}, when {cause}: {answer.status_code} {answer.text}")
+                raise
+            given.setdefault(operation, set()).add(str(answer.status_code))
+    assert given == {name: set(responses) for name, (_, _, responses) in service.operations.items()}
+
+
+async def test_answers_name_their_type_in_the_handlers(service: Service) -> None:
+    data = [name for name, (_, path, _) in service.operations.items() if path.startswith("/api/")]
+    assert len(data) == 10
+    for name in data:
+        assert re.match(rf".*\b{JSONResponse.__name__}\[", str(service.types[name])), name
+
+
+async def test_every_kind_of_task_and_account_fits_its_type(service: Service) -> None:
+    user_id = random_user()
+    async with client_of(service.app, service.settings, user_id) as client:
+        service.check("getProfile", await client.get("/api/me"))
+        service.check("getStats", await client.get("/api/me/stats"))
+        service.check("listTasks", await client.get("/api/me/tasks"))
+        for values in (
+            PLAIN_TASK,
+            TASK,
+            {"title": "\U0001f95b" * 200, "description": '\\ " \u2028 \x7f \t\n' * 100, "tags": "a, b"},
+            {"title": "t", "due_date": "1900-01-01", "priority": "High", "tags": [str(n) * 25 for n in range(10, 30)]},
+            {"title": "t", "due_date": "2026-12-01T10:00:00.5+05:45", "description": ""},
+        ):
+            created = await client.post("/api/me/tasks", json=values)
+            service.check("createTask", created)
+            service.check("getTask", await client.get(created.headers["location"]))
+        page = await client.get("/api/me/tasks", params={"limit": 2})
+        assert page.links["next"]["url"]
+        service.check("listTasks", page)
+        service.check("listTasks", await client.get("/api/me/tasks"))
+        stats = await client.get("/api/me/stats")
+        service.check("getStats", stats)
+        service.check("getProfile", await client.get("/api/me"))
+        high, low = ("high", "low") if service.settings.priority_case == "lower" else ("HIGH", "LOW")
+        assert stats.json()["by_priority"][high] == 1
+        assert stats.json()["by_priority"][low] == 1

@@ -1,0 +1,150 @@
+import secrets
+from dataclasses import fields
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from app.development import postgres
+from app.settings import DEVELOPMENT_ORIGINS, Settings, SettingsError
+
+SECRET = secrets.token_urlsafe(32)
+OLD = secrets.token_urlsafe(32)
+PRODUCTION = {"DATABASE_URL": "postgresql://me:hushhush@db/tasks", "BETTER_AUTH_SECRET": SECRET}
+VARIABLES = [field.name.upper() for field in fields(Settings) if field.name != "development"]
+
+
+def test_address_and_secret_are_all_that_production_needs() -> None:
+    settings = Settings.from_env(PRODUCTION)
+    assert settings == Settings(database_url=PRODUCTION["DATABASE_URL"], better_auth_secret=SECRET)
+    assert not settings.development
+
+
+@pytest.mark.parametrize(
+    ("variable", "text", "value"),
+    [
+        ("JWT_ISSUER", "https://auth.example.org", "https://auth.example.org"),
+        ("JWT_AUDIENCE", "tasks", "tasks"),
+        ("DATABASE_POOL_SIZE", "7", 7),
+        ("DATABASE_TIMEOUT", "2.5", 2.5),
+        ("DATABASE_CONNECT_TIMEOUT", "3", 3.0),
+        ("DATABASE_STATEMENTS", "unnamed", "unnamed"),
+        ("LIST_CACHE_BYTES", "0", 0),
+        ("MAX_BODY_BYTES", "1024", 1024),
+        ("PRIORITY_CASE", "lower", "lower"),
+        ("CORS_ORIGINS", "*", ("*",)),
+        ("CORS_ORIGINS", "https://a.example.org/, http://localhost:3000", ("https://a.example.org", "http://localhost:3000")),
+        ("LOG_LEVEL", " debug\n", "debug"),
+        ("LOG_FORMAT", "console", "console"),
+        ("LOG_FORMAT", "", "json"),
+        ("BETTER_AUTH_SECRETS", f"2:{SECRET}, 1:{OLD}", (SECRET, OLD)),
+    ],
+)  # fmt: skip
+def test_variable_sets_its_field(variable: str, text: str, value: object) -> None:
+    assert getattr(Settings.from_env({**PRODUCTION, variable: text}), variable.lower()) == value
+
+
+@pytest.mark.parametrize(
+    ("variable", "text"),
+    [
+        ("BETTER_AUTH_SECRET", "hushhush"),
+        ("BETTER_AUTH_SECRET", "ä" * 15),
+        ("BETTER_AUTH_SECRET", "hushhush" * 4),
+        ("BETTER_AUTH_SECRET", "change-me-hushhush-change-me-hushhush"),
+        ("BETTER_AUTH_SECRET", "your_secret_goes_here_hushhush_1234567890"),
+        ("BETTER_AUTH_SECRETS", SECRET),
+        ("BETTER_AUTH_SECRETS", "1:hushhush"),
+        ("BETTER_AUTH_SECRETS", f"1:{SECRET},"),
+        ("JWT_ALGORITHM", "none"),
+        ("DATABASE_POOL_SIZE", "0"),
+        ("DATABASE_POOL_SIZE", "many"),
+        ("DATABASE_POOL_SIZE", "2.5"),
+        ("DATABASE_TIMEOUT", "0"),
+        ("DATABASE_TIMEOUT", "nan"),
+        ("DATABASE_TIMEOUT", "inf"),
+        ("DATABASE_CONNECT_TIMEOUT", "61"),
+        ("DATABASE_STATEMENTS", "Named"),
+        ("LIST_CACHE_BYTES", "-1"),
+        ("MAX_BODY_BYTES", "1023"),
+        ("PRIORITY_CASE", "title"),
+        ("CORS_ORIGINS", "app.example.org"),
+        ("CORS_ORIGINS", "*, https://app.example.org"),
+        ("CORS_ORIGINS", "https://*.example.org"),
+        ("CORS_ORIGINS", "https://app.example.org/path"),
+        ("LOG_LEVEL", "loud"),
+        ("LOG_FORMAT", "xml"),
+    ],
+)
+def test_wrong_value_is_one_sentence_that_names_the_variable(variable: str, text: str) -> None:
+    with pytest.raises(SettingsError) as refused:
+        Settings.from_env({**PRODUCTION, variable: text})
+    message = str(refused.value)
+    assert message.startswith(f"{variable} is not usable: ")
+    assert "\n" not in message
+    assert "hushhush" not in message
+
+
+@pytest.mark.parametrize("variable", VARIABLES)
+@given(text=st.text(st.characters()))
+def test_any_text_is_a_value_or_a_sentence(variable: str, text: str) -> None:
+    try:
+        Settings.from_env({**PRODUCTION, variable: text})
+    except SettingsError as refused:
+        assert variable in str(refused)  # noqa: PT017 - most texts are values
+
+
+def test_production_without_a_secret_is_refused() -> None:
+    with pytest.raises(SettingsError, match=r"^BETTER_AUTH_SECRET is not set"):
+        Settings.from_env({**PRODUCTION, "BETTER_AUTH_SECRET": " "})
+
+
+def test_either_variable_for_secrets_is_enough_and_the_list_comes_first() -> None:
+    listed = {**PRODUCTION, "BETTER_AUTH_SECRET": "", "BETTER_AUTH_SECRETS": f"2:{OLD}"}
+    assert Settings.from_env(PRODUCTION).secrets == (SECRET,)
+    assert Settings.from_env(listed).secrets == (OLD,)
+    assert Settings.from_env({**listed, "BETTER_AUTH_SECRET": SECRET}).secrets == (OLD, SECRET)
+
+
+def test_representation_shows_no_secret_and_no_password() -> None:
+    shown = repr(Settings.from_env({**PRODUCTION, "BETTER_AUTH_SECRETS": f"1:{OLD}"}))
+    assert "log_level='info'" in shown
+    for hidden in (SECRET, OLD, "hushhush"):
+        assert hidden not in shown
+
+
+class TestDevelopment:
+    @pytest.fixture(autouse=True)
+    def _fresh_folder(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.chdir(tmp_path)
+        for variable in VARIABLES:
+            monkeypatch.delenv(variable, raising=False)
+
+    def test_nothing_has_to_be_set(self) -> None:
+        settings = Settings.from_env({})
+        assert settings.development
+        assert settings.database_url == postgres.url()
+        assert settings.secrets == ((Path(".dev") / "secret").read_text(),)
+        assert (settings.log_format, settings.cors_origins) == ("console", DEVELOPMENT_ORIGINS)
+
+    def test_what_is_set_has_precedence_and_draws_no_secret(self) -> None:
+        settings = Settings.from_env({"BETTER_AUTH_SECRET": SECRET, "LOG_FORMAT": "json", "DEVELOPMENT": "no"})
+        assert (settings.secrets, settings.log_format, settings.development) == ((SECRET,), "json", True)
+        assert not Path(".dev").exists()
+
+    def test_environment_has_precedence_over_the_file(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        Path(".env").write_text("DATABASE_URL=postgresql://file@db/tasks\nLOG_LEVEL=error\n")
+        monkeypatch.setenv("DATABASE_URL", "postgresql://environment@db/tasks")
+        monkeypatch.setenv("BETTER_AUTH_SECRET", SECRET)
+        settings = Settings.from_env()
+        assert (settings.database_url, settings.log_level) == ("postgresql://environment@db/tasks", "error")
+
+    def test_file_that_is_no_text_is_refused(self) -> None:
+        Path(".env").write_bytes("LOG_LEVEL=error".encode("utf-16"))
+        with pytest.raises(SettingsError, match=r"^\.env "):
+            Settings.from_env()
+
+    def test_without_the_embedded_database_the_address_is_asked_for(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(postgres, "available", lambda: False)
+        with pytest.raises(SettingsError, match=r"^DATABASE_URL is not set"):
+            Settings.from_env({"BETTER_AUTH_SECRET": SECRET})
