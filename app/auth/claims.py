@@ -18,7 +18,7 @@ FAR_FUTURE: Final = 10**12
 """Seconds since 1970 that no clock shows; also what NaN and infinity are not below."""
 
 DISPLAY_LENGTH: Final = 320
-PURPOSES: Final = ("token_use", "purpose", "requestType", "updateTo")
+PURPOSES: Final = ("type", "token_use", "purpose", "requestType", "updateTo")
 """Claims that mark a token made for something else."""
 
 IDENTITIES: Final = ("userId", "user_id", "id")
@@ -32,8 +32,8 @@ class Policy(Struct, frozen=True):
     audiences: frozenset[str]
     requires_issuer: bool
     requires_audience: bool
-    refuses_type: bool
-    """Whether a claim `type` marks another purpose; in Better Auth's jwt() tokens it may be a column of the user."""
+    refuses_purposes: bool
+    """Whether a claim may mark another purpose; in Better Auth's jwt() tokens it would be a column of the user."""
 
 
 def caller_of(claims: dict[str, Any], policy: Policy) -> Caller:
@@ -45,12 +45,17 @@ def caller_of(claims: dict[str, Any], policy: Policy) -> Caller:
         raise Refused("it has no `sub`: sign the user's id into it; `userId` or `email` are not looked at")
     if not isinstance(subject, str) or not USER_ID.fullmatch(subject):
         raise Refused("its `sub` is not a user id of Better Auth: 1 to 128 letters, digits, - or _")
-    others = {name: claims.get(name) for name in IDENTITIES} | {"user.id": _nested(claims, "user", "id")}
+    others = {name: claims.get(name) for name in IDENTITIES} | {
+        "user.id": _nested(claims, "user", "id"),
+        "session.userId": _nested(claims, "session", "userId"),
+    }
     disagreeing = next((name for name, other in others.items() if other not in (None, subject)), None)
     if disagreeing is not None:
         raise Refused(f"its `sub` and its `{disagreeing}` name two different users")
     _check_issuer(claims, policy)
     _check_audience(claims, policy)
+    if not isinstance(claims.get("jti", ""), str):
+        raise Refused("its `jti` is not text")
     return Caller(subject, _display(claims.get("email")), _display(claims.get("name")))
 
 
@@ -109,8 +114,7 @@ def _number(claims: dict[str, Any], name: str) -> float | None:
 def _check_purpose(claims: dict[str, Any], policy: Policy) -> None:
     if is_session(claims):
         raise Refused("it is a session JWT of the cookie cache: set ACCEPT_SESSION_JWT=true, or fetch /api/auth/token")
-    marks = (*PURPOSES, "type") if policy.refuses_type else PURPOSES
-    mark = next((name for name in marks if name in claims), None)
+    mark = next((name for name in PURPOSES if policy.refuses_purposes and name in claims), None)
     if mark is not None:
         raise Refused(f"it is marked for another purpose by `{mark}`")
     if "sub" not in claims and "email" in claims:

@@ -44,6 +44,7 @@ class KeySet:
         self._keys: dict[str, VerificationKey] = {}
         self._fetched = float("-inf")
         self._attempted = float("-inf")
+        self._searched = float("-inf")
         self._failed = False
         self._refreshing: asyncio.Task[None] | None = None
 
@@ -58,7 +59,7 @@ class KeySet:
         if known is not None and now - self._fetched < TTL_SECONDS:
             return known
         usable = known is not None and now - self._fetched < KEEP_SECONDS
-        if self._refreshing is not None or now - self._attempted >= COOLDOWN_SECONDS:
+        if self._may_refresh(now):
             refreshing = self._refresh()
             if not (usable and self._failed):  # with the issuer down, tokens with known keys do not wait for it
                 await asyncio.shield(refreshing)
@@ -73,6 +74,20 @@ class KeySet:
                 headers={"Retry-After": RETRY_AFTER_SECONDS},
             )
         return None
+
+    def _may_refresh(self, now: float) -> bool:
+        """Whether a fetch may start, or be joined: for old keys after a failure, and in search of an unknown id.
+
+        The two cool down apart, so that a key made right after a fetch is found at once.
+        """
+        if self._refreshing is not None:
+            return True
+        if now - self._fetched >= TTL_SECONDS:
+            return now - self._attempted >= COOLDOWN_SECONDS
+        if now - self._searched < COOLDOWN_SECONDS:
+            return False
+        self._searched = now
+        return True
 
     def _refresh(self) -> asyncio.Task[None]:
         """Start a fetch, or join the one under way."""

@@ -1,5 +1,6 @@
 """Decides whether a bearer token is an access token of our Better Auth server, and whose."""
 
+import binascii
 import json
 import re
 import time
@@ -9,6 +10,7 @@ from typing import Any, Final
 
 import jwt
 from jwt.algorithms import OKPAlgorithm
+from jwt.utils import base64url_decode
 from msgspec import Struct
 
 from app.auth import claims as rules
@@ -93,9 +95,9 @@ class TokenVerifier:
         if not TOKEN.fullmatch(token):
             raise Refused(_shape(token))
         try:
-            header = SIGNATURES.get_unverified_header(token)
-        except (jwt.PyJWTError, ValueError, TypeError, RecursionError):
-            raise Refused("its header cannot be read") from None
+            header = _object(base64url_decode(token.partition(".")[0]), "header")
+        except binascii.Error:
+            raise Refused("its header is not base64url") from None
         algorithm, kind = header.get("alg"), header.get("typ")
         if not isinstance(algorithm, str):
             raise Refused("its header names no algorithm")
@@ -116,13 +118,22 @@ def _signed(token: str, algorithm: str, key: Any) -> dict[str, Any] | None:
         payload = SIGNATURES.decode(token, key, algorithms=[algorithm])
     except (jwt.PyJWTError, ValueError, TypeError):
         return None
+    return _object(payload, "payload")
+
+
+def _object(data: bytes, part: str) -> dict[str, Any]:
+    """Read a JSON object in UTF-8; unlike msgspec this takes lone surrogates, which a user's name may hold."""
     try:
-        claims = json.loads(payload)  # unlike msgspec it accepts lone surrogates, which a user's name may hold
+        value = json.loads(data.decode(), parse_constant=_refuse_constant)
     except (ValueError, RecursionError):
-        claims = None
-    if not isinstance(claims, dict):
-        raise Refused("its payload is not a JSON object")
-    return claims
+        value = None
+    if not isinstance(value, dict):
+        raise Refused(f"its {part} is not a JSON object")
+    return value
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is not JSON")
 
 
 def _shape(token: str) -> str:
