@@ -63,7 +63,8 @@ class Account:
         return token
 
     def cookie(self, name: str) -> str:
-        return self.browser.cookies[f"better-auth.{name}"]
+        value: str = self.browser.cookies[f"better-auth.{name}"]
+        return value
 
 
 @dataclass(frozen=True)
@@ -81,7 +82,8 @@ class Issuer:
 
     @property
     def url(self) -> str:
-        return self.origin + self.config["options"].get("basePath", "/api/auth")
+        path: str = self.config["options"].get("basePath", "/api/auth")
+        return self.origin + path
 
     @property
     def secret(self) -> str:
@@ -100,8 +102,9 @@ class Issuer:
     async def mailed_token(self, email: str) -> str:
         """Return the token of the last link that was mailed to an address."""
         mails = await self._ask("mail")
-        url = next(mail["url"] for mail in reversed(mails) if mail["email"] == email)
-        return parse_qs(urlsplit(url).query)["token"][0]
+        url: str = next(mail["url"] for mail in reversed(mails) if mail["email"] == email)
+        (token,) = parse_qs(urlsplit(url).query)["token"]
+        return token
 
     async def bridge_token(self, header: dict[str, Any] | None = None, **claims: Any) -> str:
         """Sign claims with the shared secret, as a route that someone wrote by hand does."""
@@ -155,7 +158,9 @@ class Runner:
 
 @asynccontextmanager
 async def running() -> AsyncIterator[Runner]:
-    process = await asyncio.create_subprocess_exec("node", "server.mjs", cwd=FOLDER, stdin=PIPE, stdout=PIPE)
+    process = await asyncio.create_subprocess_exec(
+        "node", "server.mjs", cwd=FOLDER, stdin=PIPE, stdout=PIPE, start_new_session=True
+    )
     try:
         yield Runner(process)
     finally:

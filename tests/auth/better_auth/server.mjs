@@ -3,16 +3,31 @@ import { createServer } from "node:http";
 import { createInterface } from "node:readline";
 import { json } from "node:stream/consumers";
 import { betterAuth } from "better-auth";
+import { memoryAdapter } from "better-auth/adapters/memory";
 import { getMigrations } from "better-auth/db/migration";
 import { toNodeHandler } from "better-auth/node";
 import { admin, bearer, jwt } from "better-auth/plugins";
 import { SignJWT } from "jose";
 import pg from "pg";
 
-const PLUGINS = { admin, bearer, jwt };
+const PLUGINS = { admin, bearer, jwt: jwtOf };
+const TABLES = ["user", "session", "account", "verification", "jwks"];
 const servers = new Map();
 
-function optionsOf({ options, plugins, claims, database }, origin, mail) {
+// No address of a PostgreSQL: tables in memory. `null`: no database at all, which Better Auth calls stateless.
+function databaseOf(address) {
+  if (address === null) return {};
+  return { database: address ? new pg.Pool(address) : memoryAdapter(Object.fromEntries(TABLES.map((name) => [name, []]))) };
+}
+
+// Functions cannot be sent as JSON: `payload` adds claims, or is "session" for everything; `subject` is a column of the user.
+function jwtOf({ payload, subject, ...given }) {
+  const definePayload = ({ user, session }) => (payload === "session" ? { user, session } : { ...payload, email: user.email });
+  const getSubject = ({ user }) => user[subject];
+  return jwt({ ...given, jwt: { ...given.jwt, ...(payload && { definePayload }), ...(subject && { getSubject }) } });
+}
+
+function optionsOf({ options, plugins, database }, origin, mail) {
   const send = async ({ url, token, newEmail, user }) => {
     mail.push({ url, token, email: newEmail ?? user.email });
   };
@@ -25,11 +40,8 @@ function optionsOf({ options, plugins, claims, database }, origin, mail) {
     emailAndPassword: { enabled: true },
     emailVerification: { sendOnSignUp: true, sendVerificationEmail: send },
     user: { changeEmail: { enabled: true, sendChangeEmailConfirmation: send }, deleteUser: { enabled: true }, ...user },
-    ...(database && { database: new pg.Pool(database) }),
-    plugins: Object.entries(plugins).map(([name, given]) => {
-      const definePayload = ({ user }) => ({ ...claims, email: user.email, name: user.name });
-      return PLUGINS[name](name === "jwt" && claims ? { ...given, jwt: { ...given.jwt, definePayload } } : given);
-    }),
+    ...databaseOf(database),
+    plugins: Object.entries(plugins).map(([name, given]) => PLUGINS[name](given)),
     ...rest,
   };
 }
@@ -74,7 +86,7 @@ async function start(config) {
     response.setHeader("content-type", "application/json");
     response.end(JSON.stringify(await control(await json(request))));
   });
-  servers.set(port, { server, pool: options.database });
+  servers.set(port, { server, pool: config.database && options.database });
   return { port };
 }
 

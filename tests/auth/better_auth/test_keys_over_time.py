@@ -99,9 +99,7 @@ async def test_an_issuer_that_comes_back_with_new_keys_is_believed(
         await assert_refused(client, before)
 
 
-async def test_unknown_keys_are_refused_without_harm_to_known_ones(
-    better_auth: BetterAuth, settings: Settings
-) -> None:
+async def test_unknown_keys_are_refused_without_harm_to_known_ones(better_auth: BetterAuth, settings: Settings) -> None:
     issuer, stranger = await better_auth(), await better_auth()
     account, visitor = await issuer.sign_up(), await stranger.sign_up()
     token, foreign = await account.jwt(), await visitor.jwt()

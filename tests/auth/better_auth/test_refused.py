@@ -8,8 +8,8 @@ import jwt
 import pytest
 
 from app.settings import Settings
-from tests.auth.better_auth.conftest import BetterAuth, api, assert_accepted, assert_refused
-from tests.auth.better_auth.issuer import Issuer
+from tests.auth.better_auth.conftest import BetterAuth, api, assert_accepted, assert_refused, claims_of
+from tests.auth.better_auth.issuer import PASSWORD, Issuer
 
 COOKIE_CACHE: dict[str, Any] = {"session": {"cookieCache": {"enabled": True, "strategy": "jwt"}}}
 
@@ -26,26 +26,20 @@ async def client(settings: Settings, issuer: Issuer) -> AsyncIterator[httpx.Asyn
         yield client
 
 
-def claims_of(token: str) -> dict[str, Any]:
-    return jwt.decode(token, options={"verify_signature": False})
-
-
 async def test_session_tokens_are_refused_with_and_without_their_signature(
     issuer: Issuer, client: httpx.AsyncClient
 ) -> None:
     account = await issuer.sign_up()
     await assert_accepted(client, await account.jwt(), account)
     signed = account.cookie("session_token")
-    assert "%" in signed or "=" in signed
+    assert signed.endswith("%3D")
     await assert_refused(client, signed)
     await assert_refused(client, signed.partition(".")[0])
 
 
 async def test_the_token_of_the_bearer_plugin_is_refused(issuer: Issuer, client: httpx.AsyncClient) -> None:
     account = await issuer.sign_up()
-    response = await account.browser.post(
-        "sign-in/email", json={"email": account.email, "password": "correct horse battery staple"}
-    )
+    response = await account.browser.post("sign-in/email", json={"email": account.email, "password": PASSWORD})
     token = response.headers["set-auth-token"]
     headers = {"Authorization": f"Bearer {token}"}
     async with httpx.AsyncClient(base_url=issuer.url, headers=headers) as bearer:
@@ -76,7 +70,8 @@ async def test_tokens_of_a_change_of_email_are_refused(issuer: Issuer, client: h
     request = {"newEmail": f"new-{account.email}"}
     (await account.browser.post("change-email", json=request)).raise_for_status()
     verification = await issuer.mailed_token(request["newEmail"])
-    await account.browser.get("verify-email", params={"token": await issuer.mailed_token(account.email)})
+    link = {"token": await issuer.mailed_token(account.email)}
+    (await account.browser.get("verify-email", params=link)).raise_for_status()
     (await account.browser.post("change-email", json=request)).raise_for_status()
     confirmation = await issuer.mailed_token(request["newEmail"])
     for token, kind in (verification, "change-email-verification"), (confirmation, "change-email-confirmation"):

@@ -9,6 +9,7 @@ import pytest
 
 from app.settings import Settings
 from tests.auth.better_auth.conftest import BetterAuth, Clock, api, assert_accepted, assert_refused
+from tests.auth.better_auth.issuer import PASSWORD
 
 CHECK_SECONDS = 60
 """How long a deleted or banned user may stay unnoticed, as documented."""
@@ -60,12 +61,34 @@ async def test_keys_of_each_algorithm_come_from_the_table(
     better_auth: BetterAuth, shared: Shared, algorithm: str
 ) -> None:
     settings, database = shared
-    issuer = await better_auth(
-        database=database, plugins={"jwt": {"jwks": {"keyPairConfig": {"alg": algorithm}}}}
-    )
+    issuer = await better_auth(database=database, plugins={"jwt": {"jwks": {"keyPairConfig": {"alg": algorithm}}}})
     account = await issuer.sign_up()
     async with api(settings, better_auth_url=issuer.origin, jwks_source="database") as client:
         await assert_accepted(client, await account.jwt(), account)
+
+
+async def test_keys_of_two_algorithms_are_accepted_side_by_side_after_a_change_of_algorithm(
+    better_auth: BetterAuth, shared: Shared
+) -> None:
+    settings, database = shared
+    before = await better_auth(database=database)
+    account = await before.sign_up()
+    old = await account.jwt()
+    await before.stop()
+    after = await better_auth(
+        port=before.port,
+        database=database,
+        options={"secret": before.secret},
+        plugins={"jwt": {"jwks": {"keyPairConfig": {"alg": "ES256"}}}},
+    )
+    newcomer = await after.sign_up()
+    await after.expire_keys(1)
+    new = await newcomer.jwt()
+    assert [jwt.get_unverified_header(token)["alg"] for token in (old, new)] == ["EdDSA", "ES256"]
+    for source in "url", "database":
+        async with api(settings, better_auth_url=after.origin, jwks_source=source) as client:
+            await assert_accepted(client, old, account)
+            await assert_accepted(client, new, newcomer)
 
 
 async def test_numbers_as_ids_of_users_and_keys_are_accepted(better_auth: BetterAuth, shared: Shared) -> None:
@@ -123,7 +146,14 @@ async def test_a_key_past_its_grace_period_in_the_table_is_refused(
             """UPDATE "user" SET banned = true, ban_expires = now() + interval '1 day' WHERE id = $1""",
         ),
     ],
-    ids=["deleted", "deleted with admin()", "banned", "banned for a day", "banned, snake_case", "for a day, snake_case"],
+    ids=[
+        "deleted",
+        "deleted with admin()",
+        "banned",
+        "banned for a day",
+        "banned, snake_case",
+        "for a day, snake_case",
+    ],
 )
 async def test_a_user_who_is_gone_or_banned_is_refused_within_a_minute(
     better_auth: BetterAuth,
@@ -161,7 +191,9 @@ async def test_a_ban_that_is_over_or_lifted_refuses_nobody(
     async with api(settings, better_auth_url=issuer.origin, check_user=True) as client:
         await owner.execute('UPDATE "user" SET banned = true WHERE id = $1', account.id)
         await assert_refused(client, token)
-        await owner.execute("""UPDATE "user" SET "banExpires" = now() - interval '1 minute' WHERE id = $1""", account.id)
+        await owner.execute(
+            """UPDATE "user" SET "banExpires" = now() - interval '1 minute' WHERE id = $1""", account.id
+        )
         clock.advance(CHECK_SECONDS)
         await assert_accepted(client, token, account)
         await owner.execute('UPDATE "user" SET banned = false, "banExpires" = NULL WHERE id = $1', account.id)
@@ -180,4 +212,34 @@ async def test_bridge_tokens_of_users_who_are_gone_are_refused_too(
         await assert_accepted(client, token, account)
         await owner.execute('DELETE FROM "user" WHERE id = $1', account.id)
         clock.advance(CHECK_SECONDS)
+        await assert_refused(client, token)
+
+
+async def test_an_account_deleted_through_better_auth_is_refused_within_a_minute(
+    better_auth: BetterAuth, shared: Shared, clock: Clock
+) -> None:
+    settings, database = shared
+    issuer = await better_auth(database=database)
+    account = await issuer.sign_up()
+    token = await account.jwt()
+    async with api(settings, better_auth_url=issuer.origin, check_user=True) as client:
+        await assert_accepted(client, token, account)
+        (await account.browser.post("delete-user", json={"password": PASSWORD})).raise_for_status()
+        clock.advance(CHECK_SECONDS)
+        await assert_refused(client, token)
+
+
+async def test_signing_out_leaves_a_token_valid_until_it_expires(
+    better_auth: BetterAuth, shared: Shared, clock: Clock
+) -> None:
+    settings, database = shared
+    issuer = await better_auth(database=database)
+    account = await issuer.sign_up()
+    token = await account.jwt()
+    (await account.browser.post("sign-out")).raise_for_status()
+    assert (await account.browser.get("token")).status_code == 401
+    async with api(settings, better_auth_url=issuer.origin, check_user=True) as client:
+        clock.advance(14 * 60)
+        await assert_accepted(client, token, account)
+        clock.advance(61)
         await assert_refused(client, token)
