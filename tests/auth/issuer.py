@@ -99,6 +99,7 @@ class Issuer:
         """Answers wait until it is set."""
         self.gate.set()
         self.asked: list[str] = []
+        self.was_asked = asyncio.Event()
         self._port = 0
         self._server: asyncio.Server | None = None
         self._answering: set[asyncio.Task[None]] = set()
@@ -136,6 +137,7 @@ class Issuer:
         try:
             request = await reader.readuntil(b"\r\n\r\n")
             self.asked.append(request.split(b" ", 2)[1].decode())
+            self.was_asked.set()
             await self.gate.wait()
             body = json.dumps({"keys": self.keys}).encode() if self.body is None else self.body
             length = {} if self.endless else {"Content-Length": str(len(body))}
