@@ -1,6 +1,8 @@
 """What Litestar's command line lacks: a `run` that knows this service, and tokens for trying it out."""
 
+import asyncio
 import re
+import sys
 from typing import Any, Final
 
 import click
@@ -9,6 +11,10 @@ from litestar.plugins import CLIPlugin
 from app import server
 from app.auth.claims import USER_ID
 from app.auth.mint import mint
+from app.auth.refusal import Refused
+from app.auth.tokens import TokenVerifier
+from app.db.database import Database
+from app.errors import of_exception
 from app.settings import Settings
 
 UNITS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86400}
@@ -66,11 +72,42 @@ class Commands(CLIPlugin):
             """Serve the API; without DATABASE_URL, on an embedded database."""
             server.run(settings, **options)
 
-        @cli.command("token")
-        @click.option("--user", required=True, metavar="ID", help="Better Auth's id of the user.")
+        @cli.group("token", invoke_without_command=True)
+        @click.option("--user", metavar="ID", help="Better Auth's id of the user.")
         @click.option("--expires", type=Duration(), default="1h", show_default=True)
-        def token(user: str, expires: int) -> None:
-            """Print a token signed with the configured secret."""
+        @click.pass_context
+        def token(context: click.Context, user: str | None, expires: int) -> None:
+            """Print a token signed with the configured secret, or check one."""
+            if context.invoked_subcommand is not None:
+                return
+            if user is None:
+                raise click.UsageError("Missing option '--user'.")
             if not USER_ID.fullmatch(user):
                 raise click.BadParameter("only letters, digits, - and _, at most 128", param_hint="--user")
             click.echo(mint(settings, user, expires))
+
+        @token.command("check")
+        @click.argument("text", metavar="TOKEN")
+        @click.pass_context
+        def check(context: click.Context, text: str) -> None:
+            """Say whether TOKEN would be accepted, and if not, why; `-` reads it from standard input."""
+            given = sys.stdin.read() if text == "-" else text
+            accepted, sentence = asyncio.run(explain(settings, given.strip().removeprefix("Bearer ")))
+            click.echo(sentence)
+            context.exit(0 if accepted else 1)
+
+
+async def explain(settings: Settings, token: str) -> tuple[bool, str]:
+    """Return whether a request with this token would be let in, and a sentence for the operator."""
+    database = Database(settings)
+    verifier = TokenVerifier(settings, database.lane)
+    try:
+        caller = await verifier.verify(token)
+    except Refused as refusal:
+        return False, f"Refused: {refusal.reason}."
+    except Exception as error:  # noqa: BLE001 - whatever a request would be answered with
+        return False, f"Cannot be decided: {of_exception(error).detail}."
+    finally:
+        await verifier.close()
+        await database.engine.dispose()
+    return True, f"Accepted: it speaks for the user {caller.id}."

@@ -4,7 +4,7 @@ import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Annotated, Any, Final, Literal, Self, get_type_hints
+from typing import Annotated, Any, Final, Literal, Self, get_args, get_type_hints
 
 from dotenv import dotenv_values
 from msgspec import Meta, ValidationError, convert
@@ -14,6 +14,7 @@ from app.development import postgres, secret
 PriorityCase = Literal["upper", "lower"]
 StatementMode = Literal["auto", "named", "unnamed"]
 Algorithm = Literal["HS256", "EdDSA", "Ed25519", "ES256", "ES384", "ES512", "RS256", "RS512", "PS256"]
+ASYMMETRIC: Final = {*get_args(Algorithm)} - {"HS256"}
 Seconds = Annotated[float, Meta(ge=0.1, le=60)]
 
 MINIMUM_SECRET_BYTES: Final = 32
@@ -153,12 +154,17 @@ def _completed(values: dict[str, Any]) -> dict[str, Any]:
     has_secret = not values.keys().isdisjoint({"better_auth_secret", "better_auth_secrets"})
     has_keys = "better_auth_url" in values or "jwks_url" in values or values.get("jwks_source") == "database"
     if has_keys and "better_auth_url" not in values and not {"jwt_issuer", "jwt_audience"} <= values.keys():
-        raise SettingsError("BETTER_AUTH_URL is not set, nor are JWT_ISSUER and JWT_AUDIENCE, which it stands for.")
+        raise SettingsError(
+            "JWKS_URL and JWKS_SOURCE need BETTER_AUTH_URL, or JWT_ISSUER and JWT_AUDIENCE, beside them."
+        )
     if "database_url" in values:
         if not has_secret and not has_keys:
             raise SettingsError(
                 "BETTER_AUTH_SECRET is not set, nor is BETTER_AUTH_URL; give one the value your Better Auth server has."
             )
+        usable = ({"HS256"} if has_secret else set()) | (ASYMMETRIC if has_keys else set())
+        if usable.isdisjoint(values.get("jwt_algorithm", usable)):
+            raise SettingsError("JWT_ALGORITHM allows only algorithms that there are no keys for.")
         return values
     if not postgres.available():
         raise SettingsError("DATABASE_URL is not set, and the embedded database of development is not installed.")

@@ -25,7 +25,11 @@ def test_address_and_secret_are_all_that_production_needs() -> None:
     ("variable", "text", "value"),
     [
         ("JWT_ISSUER", "https://auth.example.org", "https://auth.example.org"),
-        ("JWT_AUDIENCE", "tasks", "tasks"),
+        ("JWT_AUDIENCE", "tasks, other", ("tasks", "other")),
+        ("JWT_ALGORITHM", "EdDSA,HS256", ("EdDSA", "HS256")),
+        ("BETTER_AUTH_URL", "https://auth.example.org/", "https://auth.example.org"),
+        ("ACCEPT_SESSION_JWT", "true", True),
+        ("CHECK_USER", "1", True),
         ("DATABASE_POOL_SIZE", "7", 7),
         ("DATABASE_TIMEOUT", "2.5", 2.5),
         ("DATABASE_CONNECT_TIMEOUT", "3", 3.0),
@@ -92,6 +96,52 @@ def test_any_text_is_a_value_or_a_sentence(variable: str, text: str) -> None:
         Settings.from_env({**PRODUCTION, variable: text})
     except SettingsError as refused:
         assert variable in str(refused)  # noqa: PT017 - most texts are values
+
+
+@pytest.mark.parametrize(
+    ("variables", "where"),
+    [
+        ({"BETTER_AUTH_URL": "https://a.example.org"}, "https://a.example.org/api/auth/jwks"),
+        ({"BETTER_AUTH_URL": "https://a.example.org/auth/"}, "https://a.example.org/auth/jwks"),
+        (
+            {"BETTER_AUTH_URL": "https://a.example.org", "JWKS_URL": "https://b.example.org/k"},
+            "https://b.example.org/k",
+        ),
+        ({"JWKS_URL": "https://b.example.org/k", "JWT_ISSUER": "i", "JWT_AUDIENCE": "a"}, "https://b.example.org/k"),
+        ({}, None),
+    ],
+)
+def test_the_keys_are_where_better_auth_serves_them_or_where_the_settings_say(
+    variables: dict[str, str], where: str | None
+) -> None:
+    assert Settings.from_env({**PRODUCTION, **variables}).keys_url == where
+
+
+@pytest.mark.parametrize(
+    ("variables", "named"),
+    [
+        ({"JWKS_URL": "https://b.example.org/k"}, "JWKS_URL"),
+        ({"JWKS_SOURCE": "database", "JWT_ISSUER": "i"}, "JWKS_SOURCE"),
+        ({"JWT_ALGORITHM": "EdDSA"}, "JWT_ALGORITHM"),
+        (
+            {"BETTER_AUTH_SECRET": "", "BETTER_AUTH_URL": "https://a.example.org", "JWT_ALGORITHM": "HS256"},
+            "JWT_ALGORITHM",
+        ),
+        ({"BETTER_AUTH_URL": "auth.example.org"}, "BETTER_AUTH_URL"),
+        ({"BETTER_AUTH_URL": "https://u:p@auth.example.org"}, "BETTER_AUTH_URL"),
+    ],
+)
+def test_keys_that_could_verify_nothing_are_refused(variables: dict[str, str], named: str) -> None:
+    with pytest.raises(SettingsError, match=named):
+        Settings.from_env({**PRODUCTION, **variables})
+
+
+def test_better_auths_own_keys_make_the_secret_optional() -> None:
+    given = {**PRODUCTION, "BETTER_AUTH_SECRET": "", "BETTER_AUTH_URL": "https://a.example.org/base"}
+    settings = Settings.from_env(given)
+    assert settings.secrets == ()
+    assert settings.issuer == "https://a.example.org"
+    assert settings.audiences == {"https://a.example.org"}
 
 
 def test_production_without_a_secret_is_refused() -> None:
