@@ -32,26 +32,23 @@ class Policy(Struct, frozen=True):
     audiences: frozenset[str]
     requires_issuer: bool
     requires_audience: bool
-    refuses_purposes: bool
-    """Whether a claim may mark another purpose; in Better Auth's jwt() tokens it would be a column of the user."""
+    shared: bool
+    """Whether the key signs other things, too, so that the claims have to tell what a token is for.
+
+    Better Auth's own keys sign access tokens only, but with whatever columns a project gives its users.
+    """
 
 
 def caller_of(claims: dict[str, Any], policy: Policy) -> Caller:
     """Return whom the claims speak for. Raises Refused."""
     _check_times(claims)
-    _check_purpose(claims, policy)
+    if policy.shared:
+        _check_purpose(claims)
     subject = claims.get("sub")
     if subject is None:
         raise Refused("it has no `sub`: sign the user's id into it; `userId` or `email` are not looked at")
     if not isinstance(subject, str) or not USER_ID.fullmatch(subject):
         raise Refused("its `sub` is not a user id of Better Auth: 1 to 128 letters, digits, - or _")
-    others = {name: claims.get(name) for name in IDENTITIES} | {
-        "user.id": _nested(claims, "user", "id"),
-        "session.userId": _nested(claims, "session", "userId"),
-    }
-    disagreeing = next((name for name, other in others.items() if other not in (None, subject)), None)
-    if disagreeing is not None:
-        raise Refused(f"its `sub` and its `{disagreeing}` name two different users")
     _check_issuer(claims, policy)
     _check_audience(claims, policy)
     if not isinstance(claims.get("jti", ""), str):
@@ -111,14 +108,21 @@ def _number(claims: dict[str, Any], name: str) -> float | None:
     return value
 
 
-def _check_purpose(claims: dict[str, Any], policy: Policy) -> None:
+def _check_purpose(claims: dict[str, Any]) -> None:
     if is_session(claims):
         raise Refused("it is a session JWT of the cookie cache: set ACCEPT_SESSION_JWT=true, or fetch /api/auth/token")
-    mark = next((name for name in PURPOSES if policy.refuses_purposes and name in claims), None)
+    mark = next((name for name in PURPOSES if name in claims), None)
     if mark is not None:
         raise Refused(f"it is marked for another purpose by `{mark}`")
     if "sub" not in claims and "email" in claims:
         raise Refused("it looks like the token of an e-mail link, which is signed with the same secret")
+    others = {name: claims.get(name) for name in IDENTITIES} | {
+        "user.id": _nested(claims, "user", "id"),
+        "session.userId": _nested(claims, "session", "userId"),
+    }
+    disagreeing = next((name for name, other in others.items() if other not in (None, claims.get("sub"))), None)
+    if disagreeing is not None and "sub" in claims:
+        raise Refused(f"its `sub` and its `{disagreeing}` name two different users")
 
 
 def _check_issuer(claims: dict[str, Any], policy: Policy) -> None:

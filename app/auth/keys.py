@@ -47,7 +47,7 @@ class SharedSecrets:
             audiences=settings.audiences,
             requires_issuer=settings.jwt_issuer is not None,
             requires_audience=bool(settings.jwt_audience),
-            refuses_purposes=True,
+            shared=True,
         )
 
     async def candidates(self, algorithm: str, key_id: object) -> list[Candidate]:  # noqa: ARG002 - HS256 names no key
@@ -69,7 +69,7 @@ class PublicKeys:
             audiences=settings.audiences,
             requires_issuer=True,
             requires_audience=True,
-            refuses_purposes=False,
+            shared=False,
         )
 
     async def candidates(self, algorithm: str, key_id: object) -> list[Candidate]:
