@@ -247,7 +247,7 @@ async def test_what_a_legitimate_issuer_may_add_is_accepted(applications: Mappin
 async def test_columns_of_the_user_in_a_token_of_the_jwt_plugin_are_no_marks(
     applications: Mapping[str, Litestar],
 ) -> None:
-    token = key("EdDSA").token(access(type="admin", purpose="work"))
+    token = key("EdDSA").token(access(type="admin", purpose="work", userId="legacy-7", user={"id": "legacy-7"}))
     async with client_of(applications["both"]) as client:
         assert (await client.get(TASKS, headers=authorization(f"Bearer {token}"))).status_code == 200
 
