@@ -2,11 +2,13 @@
 
 import base64
 import logging
+import re
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import replace
 from itertools import chain
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -120,6 +122,14 @@ async def test_forged_and_misplaced_tokens_are_refused_like_any_other(
             assert_refused(answer, INVALID, name)
             assert_quiet(capsys, caplog, token)
     assert accepted == []
+
+
+def test_every_documented_reason_is_one_that_the_code_gives() -> None:
+    document = Path("docs/authentication.md").read_text()
+    reasons = re.findall(r"^\| (its? .*?) \|", document, flags=re.MULTILINE)
+    source = "".join(path.read_text() for path in Path("app/auth").glob("*.py"))
+    assert len(reasons) >= 10
+    assert [part for reason in reasons for part in re.split("…|: ", reason) if part not in source] == []
 
 
 PLACES: dict[str, Callable[[str], dict[str, Any]]] = {
