@@ -56,7 +56,8 @@ def read_set(document: Any, known: Mapping[str, VerificationKey]) -> dict[str, V
 
 
 def _read(key_id: str, jwk: dict[str, Any]) -> VerificationKey | None:
-    if jwk.get("use", "sig") != "sig" or "verify" not in jwk.get("key_ops", ["verify"]):
+    operations = jwk.get("key_ops", ["verify"])
+    if jwk.get("use", "sig") != "sig" or not isinstance(operations, list) or "verify" not in operations:
         return None
     public: dict[str, Any] = {name: jwk[name] for name in PUBLIC_MEMBERS if name in jwk}
     try:
@@ -64,9 +65,10 @@ def _read(key_id: str, jwk: dict[str, Any]) -> VerificationKey | None:
     except (jwt.PyJWTError, ValueError, TypeError, KeyError):
         return None
     named = jwk.get("alg")
-    if named is not None:
-        same = EDDSA if named in EDDSA else {named} if isinstance(named, str) else frozenset[str]()
-        algorithms = algorithms & same
+    if isinstance(named, str):
+        algorithms = algorithms & (EDDSA if named in EDDSA else {named})
+    elif named is not None:
+        return None
     return VerificationKey(key_id, algorithms, key, jwk) if algorithms else None
 
 

@@ -59,10 +59,13 @@ class KeySet:
         if known is not None and now - self._fetched < TTL_SECONDS:
             return known
         usable = known is not None and now - self._fetched < KEEP_SECONDS
+        joins = self._refreshing is not None
         if self._may_refresh(now):
             refreshing = self._refresh()
             if not (usable and self._failed):  # with the issuer down, tokens with known keys do not wait for it
                 await asyncio.shield(refreshing)
+        if joins and key_id not in self._keys and self._may_refresh(time.monotonic()):
+            await asyncio.shield(self._refresh())  # what was joined may have begun before the key was published
         key = self._keys.get(key_id)
         if key is not None and self.holds(key):
             return key

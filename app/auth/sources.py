@@ -13,6 +13,9 @@ MAXIMUM_BYTES: Final = 64 * 1024
 GRACE: Final = timedelta(days=30)
 """How long Better Auth's own endpoint shows a key after it expired (its option jwks.gracePeriod)."""
 
+HEADERS: Final = {"Accept": "application/json", "Accept-Encoding": "identity"}
+"""Unpacked, because the limit counts what arrives."""
+
 ROWS: Final = Statement(
     "SELECT coalesce(json_agg(to_jsonb(entry) - 'privateKey' - 'private_key'), '[]')::text FROM jwks AS entry", ()
 )
@@ -31,7 +34,7 @@ class Endpoint:
         if self._client is None:
             self._client = httpx.AsyncClient(follow_redirects=False, timeout=None)  # noqa: S113 - the caller has a deadline
         body = b""
-        async with self._client.stream("GET", self._url, headers={"Accept": "application/json"}) as response:
+        async with self._client.stream("GET", self._url, headers=HEADERS) as response:
             if response.status_code != httpx.codes.OK:
                 raise ValueError(f"status {response.status_code}")
             async for chunk in response.aiter_bytes():

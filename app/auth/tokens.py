@@ -16,6 +16,7 @@ from msgspec import Struct
 from app.auth import claims as rules
 from app.auth.accounts import Accounts
 from app.auth.caller import Caller
+from app.auth.jwk import ALGORITHMS
 from app.auth.keys import SHARED, sources
 from app.auth.refusal import Refused
 from app.db.lane import FastLane
@@ -28,6 +29,8 @@ MAXIMUM_LENGTH: Final = 8192
 CACHE_ENTRIES: Final = 4096
 CACHE_TOKEN_LENGTH: Final = 4096
 CACHE_SECONDS: Final = 60
+
+HINTS: Final = {SHARED: ": set BETTER_AUTH_SECRET"} | dict.fromkeys(ALGORITHMS, ": set BETTER_AUTH_URL")
 
 SIGNATURES: Final = jwt.PyJWS()
 SIGNATURES.register_algorithm("Ed25519", OKPAlgorithm())  # the name of RFC 9864, which PyJWT 2.15 does not know
@@ -78,7 +81,10 @@ class TokenVerifier:
             if claims is not None:
                 break
         else:
-            raise Refused("its signature is not right: is BETTER_AUTH_SECRET the one that signed it?")
+            hint = (
+                "is BETTER_AUTH_SECRET the one that signed it?" if algorithm == SHARED else "it was changed on its way"
+            )
+            raise Refused(f"its signature is not right: {hint}")
         if algorithm == SHARED and self._accepts_sessions and rules.is_session(claims):
             caller = rules.session_caller_of(claims)
         else:
@@ -107,8 +113,9 @@ class TokenVerifier:
             raise Refused("its header has critical extensions (`crit`), and none is understood")
         if algorithm not in self._sources:
             configured = ", ".join(self._sources) or "nothing"
-            hint = "set BETTER_AUTH_SECRET" if algorithm == SHARED else "set BETTER_AUTH_URL"
-            raise Refused(f"it is signed with {algorithm!r:.40}, but only {configured} is configured: {hint}")
+            raise Refused(
+                f"it is signed with {algorithm!r:.40}, but only {configured} is configured{HINTS.get(algorithm, '')}"
+            )
         return algorithm, header.get("kid")
 
 
