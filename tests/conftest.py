@@ -1,6 +1,6 @@
 import asyncio
 import secrets
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Generator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -18,6 +18,22 @@ from app.settings import Settings
 
 FOLDER = Path(".dev") / "tests"
 ORIGIN = "https://app.example.org"
+
+
+SENSITIVE: set[str] = set()
+"""Every secret and token that the fixtures below hand out."""
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(call: pytest.CallInfo[None]) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Fail a test in whose log, at whatever level, a secret or a token stands."""
+    report = yield
+    if call.when == "teardown":
+        logged = report.capstdout + report.capstderr + report.caplog
+        if any(text in logged for text in SENSITIVE):
+            report.outcome = "failed"
+            report.longrepr = "A secret or a token stands in what this test logged."
+    return report
 
 
 @pytest.fixture(scope="session")
@@ -64,6 +80,7 @@ def settings(create_database: Callable[[], str]) -> Settings:
         cors_origins=(ORIGIN,),
         database_pool_size=20,
     )
+    SENSITIVE.add(settings.better_auth_secret)
     server.migrate(settings)
     return settings
 
@@ -82,10 +99,12 @@ async def app(settings: Settings) -> AsyncIterator[Litestar]:
 
 
 def client_of(app: Litestar, settings: Settings, user_id: str) -> httpx.AsyncClient:
+    token = mint(settings, user_id, 3600)
+    SENSITIVE.add(token)
     return httpx.AsyncClient(
         transport=httpx.ASGITransport(app),  # type: ignore[arg-type]  # Litestar's scopes are TypedDicts
         base_url="http://testserver",
-        headers={"Authorization": f"Bearer {mint(settings, user_id, 3600)}"},
+        headers={"Authorization": f"Bearer {token}"},
     )
 
 
