@@ -32,21 +32,22 @@ class Accounts:
     def __init__(self, lane: FastLane) -> None:
         self._lane = lane
         self._statement = TEXT_ID
-        self._checked: OrderedDict[str, float] = OrderedDict()
+        self._checked: OrderedDict[str, tuple[float, str | None]] = OrderedDict()
 
     async def checked_until(self, user_id: str) -> float:
         """Return the second until which the user counts as good. Raises Refused, and what the lane raises."""
-        until = self._checked.get(user_id, 0.0)
-        if time.time() < until:
-            return until
-        record = await self._fetch(user_id)
-        if record is None:
-            raise Refused("its user does not exist any more")
-        if record[0]:
-            raise Refused("its user is banned")
-        until = self._checked[user_id] = time.time() + CHECK_SECONDS
-        if len(self._checked) > REMEMBERED:
-            self._checked.popitem(last=False)
+        until, trouble = self._checked.get(user_id, (0.0, None))
+        if time.time() >= until:
+            record = await self._fetch(user_id)
+            trouble = (
+                "its user does not exist any more" if record is None else "its user is banned" if record[0] else None
+            )
+            until = time.time() + CHECK_SECONDS
+            self._checked[user_id] = until, trouble
+            if len(self._checked) > REMEMBERED:
+                self._checked.popitem(last=False)
+        if trouble is not None:
+            raise Refused(trouble)
         return until
 
     async def _fetch(self, user_id: str) -> asyncpg.Record | None:
