@@ -1,5 +1,5 @@
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import Any
@@ -11,6 +11,7 @@ import sqlalchemy as sa
 from advanced_alchemy.exceptions import RepositoryError
 from sqlalchemy.exc import DBAPIError
 
+from app import server
 from app.db.database import Database
 from app.db.statement import USER_ID, Statement
 from app.errors import of_exception
@@ -268,3 +269,20 @@ async def test_a_transaction_commits_at_its_end(settings: Settings) -> None:
         [task] = await tasks.get_many(Task.user_id == user_id)
     assert (task.title, task.priority, task.tags) == ("x", 2, [])
     await database.engine.dispose()
+
+
+async def test_a_statement_that_outlived_its_schema_is_503_once_and_then_prepared_anew(
+    settings: Settings, create_database: Callable[[], str]
+) -> None:
+    own = replace(settings, database_url=await asyncio.to_thread(create_database), database_pool_size=1)
+    await asyncio.to_thread(server.migrate, own)
+    connection = await asyncpg.connect(own.database_url)
+    async with client_on(own) as client:
+        await client.post(TASKS, json={"title": "x"})
+        await client.get(TASKS)
+        await connection.execute("ALTER TABLE users ALTER COLUMN revision TYPE numeric")
+        await connection.execute("ALTER TABLE users ALTER COLUMN revision SET DEFAULT 1")
+        assert_unavailable(await client.get(TASKS))
+        await connection.execute("ALTER TABLE users ALTER COLUMN revision TYPE bigint")
+        assert len((await client.get(TASKS)).json()) == 1
+    await connection.close()
