@@ -26,6 +26,7 @@ TOKEN: Final = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+")
 SESSION_TOKEN: Final = re.compile(r"[A-Za-z0-9]{32}(\.[A-Za-z0-9+/%=_-]{40,})?")
 TYPES: Final = {None, "JWT", "at+jwt"}
 MAXIMUM_LENGTH: Final = 8192
+MAXIMUM_DEPTH: Final = 32
 CACHE_ENTRIES: Final = 4096
 CACHE_TOKEN_LENGTH: Final = 4096
 CACHE_SECONDS: Final = 60
@@ -134,9 +135,15 @@ def _object(data: bytes, part: str) -> dict[str, Any]:
         value = json.loads(data.decode(), parse_constant=_refuse_constant)
     except (ValueError, RecursionError):
         value = None
-    if not isinstance(value, dict):
-        raise Refused(f"its {part} is not a JSON object")
+    if not isinstance(value, dict) or not _is_shallow(value):
+        raise Refused(f"its {part} is not a JSON object, or one that is nested too deep")
     return value
+
+
+def _is_shallow(value: Any, depth: int = MAXIMUM_DEPTH) -> bool:
+    """Tell whether a value has at most this many levels: how much the reader takes depends on the Python version."""
+    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return depth > 0 and all(_is_shallow(member, depth - 1) for member in inner)
 
 
 def _refuse_constant(name: str) -> None:
