@@ -17,8 +17,6 @@ EDDSA: Final = frozenset({"EdDSA", "Ed25519"})
 
 CURVES: Final = {"P-256": frozenset({"ES256"}), "P-384": frozenset({"ES384"}), "P-521": frozenset({"ES512"})}
 RSA: Final = frozenset({"RS256", "RS512", "PS256"})
-ALGORITHMS: Final = frozenset({*EDDSA, *RSA, *(name for names in CURVES.values() for name in names)})
-"""Everything that Better Auth 1.7 can sign with."""
 
 PUBLIC_MEMBERS: Final = ("kty", "crv", "x", "y", "n", "e")
 

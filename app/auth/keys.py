@@ -6,12 +6,11 @@ from typing import Any, Final, Protocol
 from msgspec import Struct
 
 from app.auth.claims import Policy
-from app.auth.jwk import ALGORITHMS
 from app.auth.jwks import KeySet
 from app.auth.refusal import Refused
 from app.auth.sources import Endpoint, Table
 from app.db.lane import FastLane
-from app.settings import Settings
+from app.settings import ASYMMETRIC, Settings
 
 SHARED: Final = "HS256"
 
@@ -95,7 +94,7 @@ def sources(settings: Settings, lane: FastLane | None) -> dict[str, KeySource]:
         found[SHARED] = SharedSecrets(settings)
     source = _public_source(settings, lane)
     if source is not None:
-        found |= dict.fromkeys(sorted(ALGORITHMS), PublicKeys(settings, source))
+        found |= dict.fromkeys(sorted(ASYMMETRIC), PublicKeys(settings, source))
     allowed = settings.jwt_algorithm or found.keys()
     return {name: source for name, source in found.items() if name in allowed}
 

@@ -16,11 +16,10 @@ from msgspec import Struct
 from app.auth import claims as rules
 from app.auth.accounts import Accounts
 from app.auth.caller import Caller
-from app.auth.jwk import ALGORITHMS
 from app.auth.keys import SHARED, sources
 from app.auth.refusal import Refused
 from app.db.lane import FastLane
-from app.settings import Settings
+from app.settings import ASYMMETRIC, Settings
 
 TOKEN: Final = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+")
 SESSION_TOKEN: Final = re.compile(r"[A-Za-z0-9]{32}(\.[A-Za-z0-9+/%=_-]{40,})?")
@@ -31,7 +30,7 @@ CACHE_ENTRIES: Final = 4096
 CACHE_TOKEN_LENGTH: Final = 4096
 CACHE_SECONDS: Final = 60
 
-HINTS: Final = {SHARED: ": set BETTER_AUTH_SECRET"} | dict.fromkeys(ALGORITHMS, ": set BETTER_AUTH_URL")
+HINTS: Final = {SHARED: ": set BETTER_AUTH_SECRET"} | dict.fromkeys(ASYMMETRIC, ": set BETTER_AUTH_URL")
 
 SIGNATURES: Final = jwt.PyJWS()
 SIGNATURES.register_algorithm("Ed25519", OKPAlgorithm())  # the name of RFC 9864, which PyJWT 2.15 does not know

@@ -1,5 +1,4 @@
 from typing import Any, Final
-from urllib.parse import urlencode
 
 from litestar import Controller, delete, get, patch, post, put
 from litestar.di import NamedDependency
@@ -11,7 +10,7 @@ from app.http.openapi import ETAG, IF_MATCH, IF_NONE_MATCH, LINK, LOCATION, OF_A
 from app.http.response import JSONResponse, not_modified
 from app.tasks.guard import NamesATask
 from app.tasks.parameters import LIST_PARAMETERS
-from app.tasks.query import parse, split
+from app.tasks.query import from_cursor, parse
 from app.tasks.repository import StoredTask, TaskRepository
 from app.tasks.schemas import Completion, Task, TaskCreate, TaskUpdate
 
@@ -177,5 +176,5 @@ async def _changed(request: StrictRequest, tasks: TaskRepository, task_id: int, 
 
 
 def _next_page(request: StrictRequest, cursor: str) -> str:
-    parameters = split(request.scope["query_string"]).for_next_page(cursor)
-    return f'<{request.scope["path"].rstrip("/")}?{urlencode(parameters)}>; rel="next"'
+    query_string = from_cursor(request.scope["query_string"], cursor)
+    return f'<{request.scope["path"].rstrip("/")}?{query_string}>; rel="next"'

@@ -45,10 +45,6 @@ class Cursor(Struct, frozen=True, array_like=True):
             raise ValueError("Is not a cursor of this list") from None
         return cls(sort, order, key.upper() if sort == "priority" else key, task_id)
 
-    def encode(self) -> str:
-        """Write as base64url without padding."""
-        return encode(self.sort, self.order, json.encode([self.key, self.id]).decode())
-
 
 def encode(sort: str, order: str, key_and_id: str) -> str:
     """Write a cursor from the JSON array `[key, id]` that the database made of a page's last task."""

@@ -4,8 +4,8 @@ import re
 from collections.abc import Callable
 from datetime import datetime
 from functools import lru_cache
-from typing import Any, Final, Literal, NamedTuple, get_args
-from urllib.parse import parse_qsl
+from typing import Any, Final, Literal, get_args
+from urllib.parse import parse_qsl, urlencode
 
 from msgspec import Struct
 
@@ -49,17 +49,6 @@ class ListQuery(Struct, frozen=True, kw_only=True):
     cursor: Cursor | None = None
 
 
-class Pairs(NamedTuple):
-    """The decoded parameters of a query string, in their order."""
-
-    items: tuple[tuple[str, str], ...]
-
-    def for_next_page(self, cursor: str) -> list[tuple[str, str]]:
-        """Return the same list's parameters from `cursor` on."""
-        kept = [(name, value) for name, value in self.items if name not in {"cursor", "offset"}]
-        return [*kept, ("cursor", cursor)]
-
-
 def parse(query_string: bytes) -> ListQuery:
     """Read a raw query string. Raises Problem (422) that names each wrong parameter; unknown ones are ignored."""
     return (_remembered if len(query_string) <= REMEMBERED_LENGTH else _parse)(query_string)
@@ -68,7 +57,7 @@ def parse(query_string: bytes) -> ListQuery:
 def _parse(query_string: bytes) -> ListQuery:
     values: dict[str, Any] = {}
     broken: list[FieldError] = []
-    for name, raw in split(query_string).items:
+    for name, raw in _pairs(query_string):
         if name not in PARSERS:
             continue
         try:
@@ -95,15 +84,20 @@ def _parse(query_string: bytes) -> ListQuery:
 _remembered: Final = lru_cache(maxsize=4096)(_parse)
 
 
-def split(query_string: bytes) -> Pairs:
+def from_cursor(query_string: bytes, cursor: str) -> str:
+    """Return the query string of the same list from `cursor` on."""
+    kept = [(name, value) for name, value in _pairs(query_string) if name not in {"cursor", "offset"}]
+    return urlencode([*kept, ("cursor", cursor)])
+
+
+def _pairs(query_string: bytes) -> list[tuple[str, str]]:
     """Decode a query string. Raises Problem (422) for what is not percent-encoded UTF-8."""
     try:
-        pairs = parse_qsl(
+        return parse_qsl(
             query_string.decode("ascii"), keep_blank_values=True, errors="strict", max_num_fields=MAXIMUM_PARAMETERS
         )
     except ValueError:
         raise invalid([FieldError("query", "Must be at most 100 parameters in percent-encoded UTF-8")]) from None
-    return Pairs(tuple(pairs))
 
 
 def _cursor_mismatch(values: dict[str, Any]) -> FieldError | None:

@@ -7,9 +7,10 @@ import httpx
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from msgspec import json
 
 from app.settings import Settings
-from app.tasks.cursor import Cursor
+from app.tasks.cursor import Cursor, encode
 from tests.conftest import client_of, random_user
 
 TASKS = "/api/me/tasks"
@@ -47,6 +48,10 @@ async def test_every_page_follows_the_one_before_and_each_task_comes_exactly_onc
                 assert whole_now.status_code == 201
         assert [task_id for task_id in seen if task_id in whole] == whole
         assert len(seen) == len(set(seen))
+
+
+def encoded(cursor: Cursor) -> str:
+    return encode(cursor.sort, cursor.order, json.encode([cursor.key, cursor.id]).decode())
 
 
 def forged(text: str) -> str:
@@ -104,7 +109,7 @@ def test_a_cursor_survives_its_own_encoding(
     id: int,  # noqa: A002
 ) -> None:
     cursor = Cursor(sort, order, data.draw(KEYS[sort]), id)
-    assert Cursor.decode(cursor.encode()) == cursor
+    assert Cursor.decode(encoded(cursor)) == cursor
 
 
 @pytest.fixture
@@ -118,6 +123,6 @@ async def test_a_cursor_that_names_somebody_elses_task_leads_to_own_tasks_only(
     client: httpx.AsyncClient, foreign: int
 ) -> None:
     await client.post(TASKS, json={"title": "mine"})
-    cursor = Cursor("title", "asc", "a", foreign).encode()
+    cursor = encoded(Cursor("title", "asc", "a", foreign))
     response = await client.get(TASKS, params={"sort": "title", "cursor": cursor})
     assert [task["title"] for task in response.json()] == ["mine"]

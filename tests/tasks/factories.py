@@ -1,0 +1,32 @@
+from datetime import datetime
+
+from polyfactory import Ignore, Use
+from polyfactory.factories.sqlalchemy_factory import SQLAlchemyFactory
+
+from app.tasks import fields
+from app.tasks.model import Task
+
+
+class TaskFactory(SQLAlchemyFactory[Task]):
+    """Makes rows of the table `tasks`, for the transaction lane to store; the database gives them their ids."""
+
+    __model__ = Task
+    __set_relationships__ = False
+
+    id = Ignore()
+    deleted_at = None
+    priority = Use(lambda: TaskFactory.__random__.randint(1, len(fields.PRIORITIES)))
+    tags = Use(lambda: [TaskFactory.__faker__.word() for _ in range(TaskFactory.__random__.randint(0, fields.TAGS))])
+
+    @classmethod
+    def title(cls) -> str:
+        """Some of them are not ASCII."""
+        return cls.__random__.choice(["é", "ß", "漢"]) + cls.__faker__.sentence()[: fields.TITLE_LENGTH - 1]
+
+    @classmethod
+    def due_date(cls) -> datetime | None:
+        """Every other one has none."""
+        moment: datetime = cls.__faker__.date_time_between(
+            fields.EARLIEST, fields.LATEST, tzinfo=fields.EARLIEST.tzinfo
+        )
+        return moment if cls.__random__.random() < 1 / 2 else None

@@ -1,0 +1,41 @@
+from dataclasses import replace
+
+import httpx
+import msgspec
+
+from app.db.database import Database
+from app.settings import Settings
+from app.tasks.fields import PRIORITIES
+from app.tasks.repository import TaskRepository
+from app.tasks.schemas import Task
+from app.users.model import User
+from tests.tasks.factories import TaskFactory
+
+
+async def test_what_the_transaction_lane_stores_the_fast_lane_serves(
+    client: httpx.AsyncClient, settings: Settings, user_id: str
+) -> None:
+    database = Database(replace(settings, database_pool_size=1))
+    repository = TaskRepository(database, priority_case="upper", cache_bytes=0)
+    rows = [TaskFactory.build(user_id=user_id, revision=number) for number in range(1, 61)]
+    async with database.transaction() as session:
+        session.add(User(id=user_id, revision=len(rows)))
+        stored = {row.id: row for row in await repository.add_many(rows)}
+    await database.engine.dispose()
+    served = msgspec.json.decode((await client.get("/api/me/tasks")).content, type=list[Task])
+    assert {task.id for task in served} == stored.keys()
+    for task in served:
+        row = stored[task.id]
+        assert task == Task(
+            id=row.id,
+            user_id=user_id,
+            title=row.title,
+            description=row.description,
+            priority=PRIORITIES[row.priority - 1],
+            tags=row.tags,
+            due_date=row.due_date,
+            completed=row.completed,
+            created_at=row.created_at,
+            updated_at=row.updated_at,
+            revision=row.revision,
+        )
