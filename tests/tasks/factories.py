@@ -1,4 +1,4 @@
-from datetime import datetime
+from datetime import UTC, datetime
 
 from polyfactory import Ignore, Use
 from polyfactory.factories.sqlalchemy_factory import SQLAlchemyFactory
@@ -24,9 +24,17 @@ class TaskFactory(SQLAlchemyFactory[Task]):
         return cls.__random__.choice(["é", "ß", "漢"]) + cls.__faker__.sentence()[: fields.TITLE_LENGTH - 1]
 
     @classmethod
+    def created_at(cls) -> datetime:
+        """Any moment that a task may have."""
+        moment: datetime = cls.__faker__.date_time_between(fields.EARLIEST, fields.LATEST, tzinfo=UTC)
+        return moment
+
+    @classmethod
+    def updated_at(cls) -> datetime:
+        """In no order with the creation, which nothing relies on."""
+        return cls.created_at()
+
+    @classmethod
     def due_date(cls) -> datetime | None:
         """Every other one has none."""
-        moment: datetime = cls.__faker__.date_time_between(
-            fields.EARLIEST, fields.LATEST, tzinfo=fields.EARLIEST.tzinfo
-        )
-        return moment if cls.__random__.random() < 1 / 2 else None
+        return cls.created_at() if cls.__random__.random() < 1 / 2 else None
