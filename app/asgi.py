@@ -49,7 +49,7 @@ def create_app(settings: Settings | None = None) -> Litestar:
             "users": Provide(lambda: users, use_cache=True, sync_to_thread=False),
         },
         middleware=[BearerToken(verifier)],
-        on_shutdown=[verifier.close],
+        on_shutdown=[verifier.close, database.close],
         exception_handlers={HTTPException: respond, Exception: respond},
         request_class=StrictRequest,
         request_max_body_size=settings.max_body_bytes,

@@ -109,5 +109,5 @@ async def explain(settings: Settings, token: str) -> tuple[bool, str]:
         return False, f"Cannot be decided: {of_exception(error).detail}."
     finally:
         await verifier.close()
-        await database.engine.dispose()
+        await database.close()
     return True, f"Accepted: it speaks for the user {caller.id}."

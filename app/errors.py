@@ -11,6 +11,8 @@ from litestar.exceptions import HTTPException, ValidationException
 from msgspec import Struct, json
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
+from app.db.failures import OutcomeUnknown, Overloaded
+
 MEDIA_TYPE: Final = "application/problem+json"
 RETRY_AFTER_SECONDS: Final = "1"
 
@@ -119,6 +121,31 @@ def unavailable() -> Problem:
     )
 
 
+def overloaded() -> Problem:
+    """503: more requests wait for the database than can be served in time; this one was not looked at."""
+    return Problem(
+        503,
+        "overloaded",
+        "Too many requests wait for the database; try again in a moment",
+        headers={"Retry-After": RETRY_AFTER_SECONDS},
+    )
+
+
+def outcome_unknown() -> Problem:
+    """503: a change was sent to the database, and the answer never came."""
+    return Problem(
+        503,
+        "outcome_unknown",
+        "The change may or may not have been saved; look before you repeat it",
+        headers={"Retry-After": RETRY_AFTER_SECONDS},
+    )
+
+
+def shutting_down() -> Problem:
+    """503: this process is about to end; another one will answer."""
+    return Problem(503, "shutting_down", "This process is shutting down", headers={"Retry-After": RETRY_AFTER_SECONDS})
+
+
 def of_status(status: int, headers: dict[str, str] | None = None) -> Problem:
     """Describe a status that no code of ours raised: the framework's, or a layer's around it."""
     phrase = HTTPStatus(status).phrase
@@ -126,7 +153,7 @@ def of_status(status: int, headers: dict[str, str] | None = None) -> Problem:
     return Problem(status, code, detail, headers=headers)
 
 
-def of_exception(exc: BaseException) -> Problem:  # noqa: PLR0911 - a table, one row a return
+def of_exception(exc: BaseException) -> Problem:  # noqa: C901, PLR0911 - a table, one row a return
     """Map any exception to the answer it deserves; what is not in the table is a bug of ours, 500."""
     match exc:
         case Problem():
@@ -135,6 +162,10 @@ def of_exception(exc: BaseException) -> Problem:  # noqa: PLR0911 - a table, one
             return malformed_json()  # every other value is checked by our own code: this is a missing body
         case HTTPException():
             return of_status(exc.status_code, exc.headers)
+        case Overloaded():
+            return overloaded()
+        case OutcomeUnknown():
+            return outcome_unknown()
         case asyncpg.DataError() | asyncpg.exceptions.DataError():
             return Problem(422, "unstorable_value", "The database cannot store a value of the request")
         case OSError() | TimeoutError() | PoolTimeoutError() | asyncpg.InterfaceError():
@@ -155,18 +186,27 @@ def respond(request: Request[Any, Any, Any], exc: Exception) -> Response[bytes]:
     request_id = str(request.scope["state"].get("request_id", ""))
     if problem.status == HTTPStatus.INTERNAL_SERVER_ERROR:
         logger.error("unhandled exception", request_id=request_id, exc_info=exc)
-    elif problem.status > HTTPStatus.INTERNAL_SERVER_ERROR:
+    elif problem.status > HTTPStatus.INTERNAL_SERVER_ERROR and exc is not problem:
+        errors = [type(error).__name__ for error in _causes(exc)]
         states = list(_sqlstates(exc))
-        logger.warning("database unavailable", request_id=request_id, error=type(exc).__name__, sqlstates=states)
+        logger.warning(
+            "database unavailable", request_id=request_id, code=problem.code, errors=errors, sqlstates=states
+        )
     return Response(
         problem.body(request_id), status_code=problem.status, media_type=MEDIA_TYPE, headers=problem.headers
     )
 
 
-def _sqlstates(exc: BaseException | None) -> Iterator[str]:
-    """Every SQLSTATE along the chain of causes: SQLAlchemy and Advanced Alchemy wrap the driver's exception."""
+def _causes(exc: BaseException | None) -> Iterator[BaseException]:
+    """Yield the exception and what it was raised from, outermost first."""
     while exc is not None:
-        state = getattr(getattr(exc, "orig", exc), "sqlstate", None)
+        yield exc
+        exc = exc.__cause__
+
+
+def _sqlstates(exc: BaseException) -> Iterator[str]:
+    """Yield every SQLSTATE along the chain of causes: SQLAlchemy and Advanced Alchemy wrap the driver's exception."""
+    for cause in _causes(exc):
+        state = getattr(getattr(cause, "orig", cause), "sqlstate", None)
         if isinstance(state, str):
             yield state
-        exc = exc.__cause__

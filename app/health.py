@@ -7,7 +7,9 @@ from msgspec import Struct
 
 from app import __version__
 from app.auth.middleware import PUBLIC
-from app.http.openapi import operation
+from app.errors import shutting_down
+from app.http.openapi import operation, problems
+from app.lifecycle import PROCESS
 
 
 class Service(Struct):
@@ -51,7 +53,13 @@ async def health() -> Health:
     return Health("ok")
 
 
-@get("/ready", **_documented("getReadiness", "Readiness", {"status": "ready"}))
+@get(
+    "/ready",
+    responses={503: problems()[503]},
+    **_documented("getReadiness", "Readiness", {"status": "ready"}),
+)
 async def ready() -> Health:
-    """Tell that the process takes requests; it listens between its start and its shutdown only."""
+    """Tell whether the process wants requests: from its start until it is told to stop."""
+    if PROCESS.draining:
+        raise shutting_down()
     return Health("ready")

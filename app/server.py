@@ -19,12 +19,11 @@ from app.db.engine import create_engine
 from app.db.plugin import sqlalchemy_config
 from app.development import postgres
 from app.docs import DEVELOPMENT_USER, TOKEN_SECONDS
+from app.lifecycle import drain_first
 from app.settings import Settings
 
 KEEP_ALIVE_SECONDS = 75
 """Longer than the 60 s of the usual load balancers, so that they, not we, close idle connections."""
-
-SHUTDOWN_SECONDS = 8
 
 
 def run(settings: Settings, *, host: str, port: int, **options: Any) -> None:
@@ -43,7 +42,7 @@ def run(settings: Settings, *, host: str, port: int, **options: Any) -> None:
             server_header=False,
             ws="none",
             timeout_keep_alive=KEEP_ALIVE_SECONDS,
-            timeout_graceful_shutdown=SHUTDOWN_SECONDS,
+            timeout_graceful_shutdown=settings.shutdown_timeout,
             **options,
         )
 
@@ -52,7 +51,9 @@ def worker() -> Litestar:
     """Build the application in a process that ends with its parent: an orphan would keep the port after `kill -9`."""
     if parent := parent_process():
         threading.Thread(target=_follow, args=(parent,), daemon=True).start()
-    return create_app()
+    app = create_app()
+    app.on_startup.append(drain_first(Settings.from_env().shutdown_delay))
+    return app
 
 
 def _follow(parent: Any) -> None:

@@ -69,8 +69,14 @@ class Settings:
     database_pool_size: Annotated[int, Meta(ge=1, le=1000)] = 10
     """Connections each worker opens at most, as it needs them. Default 10."""
 
+    database_queue: Annotated[int, Meta(ge=0, le=100_000)] = 200
+    """Requests of each worker that may wait for a connection; further ones are answered 503 at once. Default 200."""
+
     database_timeout: Seconds = 4.5
-    """Seconds a request may spend on the database, waiting for a connection included. Default 4.5."""
+    """Seconds a request may spend on the database, waiting and trying again included. Default 4.5."""
+
+    database_cold_start_timeout: Seconds = 10.0
+    """The same, until a worker has reached the database for the first time. Default 10."""
 
     database_connect_timeout: Seconds = 4.0
     """Seconds to open a connection; `connect_timeout` in the URL has precedence. Default 4."""
@@ -89,6 +95,12 @@ class Settings:
 
     cors_origins: tuple[str, ...] = ()
     """Origins that browsers may call from, comma-separated; `*` allows any, without credentials. Default none."""
+
+    shutdown_delay: Annotated[float, Meta(ge=0, le=60)] = 1.0
+    """Seconds from SIGTERM in which requests are still taken, while `/ready` says 503 already. Default 1."""
+
+    shutdown_timeout: Annotated[int, Meta(ge=1, le=60)] = 8
+    """Seconds that accepted requests have to end after that. Default 8."""
 
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     """The least severe level that is logged. Default info."""

@@ -9,7 +9,7 @@ APP = Path("app")
 
 LAYERS = [
     {"app.development"},
-    {"app.settings"},
+    {"app.settings", "app.lifecycle"},
     {"app.db"},
     {"app.errors", "app.auth"},
     {"app.http", "app.logs"},

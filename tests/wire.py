@@ -14,6 +14,9 @@ SOCKET = ".s.PGSQL.5432"
 class Relay:
     """Counts by the frontend messages of the PostgreSQL protocol: Execute and Query run statements, Sync and Query are
     what a client waits for.
+
+    While `flowing` is not set nothing passes, and a message with `hold_at` in it clears it; while `refusing`, no
+    connection is taken.
     """
 
     def __init__(self, target: Path) -> None:
@@ -23,6 +26,10 @@ class Relay:
         self.received = 0
         self.flowing = asyncio.Event()
         self.flowing.set()
+        self.refusing = False
+        self.refused = 0
+        self.hold_at: bytes | None = None
+        self.held = asyncio.Event()
         self._target = target
         self._writers: set[asyncio.StreamWriter] = set()
 
@@ -35,6 +42,10 @@ class Relay:
             writer.transport.abort()
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if self.refusing:
+            self.refused += 1
+            writer.transport.abort()
+            return
         self.connections += 1
         upstream_reader, upstream_writer = await asyncio.open_unix_connection(str(self._target))
         self._writers |= {writer, upstream_writer}
@@ -55,7 +66,13 @@ class Relay:
             kind = head[:1]
             self.statements += kind in {b"E", b"Q"}
             self.round_trips += kind in {b"S", b"Q"}
-            await self.flowing.wait()
+            if self.hold_at is not None and self.hold_at in message:
+                self.flowing.clear()
+            if not self.flowing.is_set():
+                self.held.set()
+                await self.flowing.wait()
+            if writer.transport.is_closing():
+                raise ConnectionResetError
             writer.write(message)
 
     async def _back(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -6,7 +6,9 @@ from contextlib import asynccontextmanager
 
 from sqlalchemy.ext.asyncio import AsyncSession, async_scoped_session, async_sessionmaker
 
+from app.db.connections import Connections
 from app.db.engine import create_engine
+from app.db.failures import OutcomeUnknown, is_answer, is_passing, pauses
 from app.db.lane import FastLane
 from app.settings import Settings
 
@@ -16,7 +18,13 @@ class Database:
 
     def __init__(self, settings: Settings) -> None:
         self.engine, named = create_engine(settings)
-        self.lane = FastLane(self.engine, named=named, timeout=settings.database_timeout)
+        self._connections = Connections(self.engine, size=settings.database_pool_size, queue=settings.database_queue)
+        self.lane = FastLane(
+            self._connections,
+            named=named,
+            timeout=settings.database_timeout,
+            first_timeout=settings.database_cold_start_timeout,
+        )
         self.session = async_scoped_session[AsyncSession](
             async_sessionmaker(self.engine, expire_on_commit=False), scopefunc=_current_task
         )
@@ -24,13 +32,41 @@ class Database:
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[AsyncSession]:
-        """Begin a transaction for the block and commit it at its end; a commit that fails raises."""
-        async with asyncio.timeout(self._timeout):
+        """Begin a transaction for the block and commit it at its end.
+
+        Raises Overloaded, OutcomeUnknown for a commit without an answer, and what the lane raises.
+        """
+        async with asyncio.timeout(self._timeout), self._connections.reserved():
             try:
-                async with self.session.begin():
-                    yield self.session()
+                session = await self._connected()
+                yield session
+                try:
+                    await session.commit()
+                except BaseException as error:
+                    if is_answer(error):
+                        raise
+                    raise OutcomeUnknown from error
             finally:
                 await self.session.remove()
+
+    async def close(self) -> None:
+        """Close every connection."""
+        self._connections.close()
+        await self.engine.dispose()
+
+    async def _connected(self) -> AsyncSession:
+        """Return the task's session once it has a connection: up to here, nothing has been sent."""
+        for pause in pauses():
+            try:
+                await self.session.connection()
+            except Exception as error:
+                await self.session.rollback()
+                if not is_passing(error):
+                    raise
+                await asyncio.sleep(pause)
+            else:
+                break
+        return self.session()
 
 
 def _current_task() -> asyncio.Task[object] | None:

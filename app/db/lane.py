@@ -5,9 +5,9 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 import asyncpg
-from sqlalchemy import PoolProxiedConnection
-from sqlalchemy.ext.asyncio import AsyncEngine
 
+from app.db.connections import Connections, Lease
+from app.db.failures import STALE, OutcomeUnknown, is_answer, is_passing, pauses
 from app.db.statement import Statement
 
 STATEMENTS_PER_CONNECTION: Final = 128
@@ -15,44 +15,82 @@ STATEMENTS_PER_CONNECTION: Final = 128
 
 
 class FastLane:
-    """Runs compiled statements on the engine's pool.
+    """Runs compiled statements on borrowed connections.
 
     With `named`, statements are parsed once per connection; without, each execution sends its text along, which every
     PgBouncer accepts in transaction mode. Both take one round trip, after a first one that learns the types.
+
+    A statement has `timeout` seconds for everything: waiting, connecting, asking again. Until the database has been
+    reached once it has `first_timeout`, for a compute that is only just waking up.
     """
 
-    def __init__(self, engine: AsyncEngine, *, named: bool, timeout: float) -> None:
-        self._engine = engine
+    def __init__(self, connections: Connections, *, named: bool, timeout: float, first_timeout: float) -> None:
+        self._connections = connections
         self._named = named
         self._timeout = timeout
+        self._budget = max(timeout, first_timeout)
+        self._generation = 0
 
     async def fetch(self, statement: Statement, values: Mapping[str, Any]) -> asyncpg.Record | None:
-        """Return the first row or None, within `timeout` seconds from waiting for a connection to the answer.
+        """Return the first row or None.
 
-        Raises asyncpg.PostgresError for what the server refuses, and OSError, TimeoutError, asyncpg.InterfaceError or
-        sqlalchemy.exc.TimeoutError where it cannot be asked.
+        What may be over a moment later is tried again, unless the statement writes and may have run. Raises
+        asyncpg.PostgresError for what the server refuses, Overloaded, OutcomeUnknown, and OSError, TimeoutError or
+        asyncpg.InterfaceError where the server cannot be asked.
         """
-        async with asyncio.timeout(self._timeout):
-            connection = await self._engine.raw_connection()
-            try:
-                kept: dict[str, Any] = connection.info.setdefault("statements", {})
-                prepared = kept.get(statement.name) or await self._prepare(connection, statement, kept)
-                return await prepared.fetchrow(*statement.arguments(values))
-            except asyncpg.InvalidCachedStatementError:
-                connection.invalidate()  # the schema changed under its prepared statements
-                raise
-            except asyncpg.PostgresError:
-                raise  # the server answered: the connection is sound
-            except BaseException:
-                connection.invalidate()  # nobody knows what is still on its way on this connection
-                raise
-            finally:
-                connection.close()
+        arguments = statement.arguments(values)
+        failure = None
+        try:
+            async with asyncio.timeout(self._budget):
+                await self._connections.enter()
+                try:
+                    for pause in pauses():
+                        try:
+                            return await self._attempt(statement, arguments)
+                        except Exception as error:
+                            if not is_passing(error):
+                                raise
+                            failure = error
+                        await asyncio.sleep(pause)
+                finally:
+                    self._connections.leave()
+        except TimeoutError as expired:
+            raise expired from failure
+        raise AssertionError  # pragma: no cover - the pauses never end
 
-    async def _prepare(self, connection: PoolProxiedConnection, statement: Statement, kept: dict[str, Any]) -> Any:
-        if len(kept) >= STATEMENTS_PER_CONNECTION:
-            del kept[next(iter(kept))]
-        driver: Any = connection.driver_connection
-        prepared = await driver.prepare(statement.sql, name=statement.name if self._named else "")
-        kept[statement.name] = prepared
+    async def _attempt(self, statement: Statement, arguments: list[Any]) -> asyncpg.Record | None:
+        lease = await self._connections.borrow()
+        sent = False
+        try:
+            prepared = lease.statements.get(statement.name)
+            if prepared is None or lease.generation != self._generation:
+                prepared = await self._prepare(lease, statement)
+            sent = True
+            record: asyncpg.Record | None = await prepared.fetchrow(*arguments)
+        except BaseException as error:
+            if isinstance(error, STALE):
+                self._generation += 1
+            if is_answer(error) and not is_passing(error):
+                self._connections.keep(lease)
+                raise
+            lease.end()  # nobody knows what is still on its way on this connection
+            if sent and statement.writes and not is_answer(error):
+                raise OutcomeUnknown from error
+            raise
+        self._connections.keep(lease)
+        self._budget = self._timeout
+        return record
+
+    async def _prepare(self, lease: Lease, statement: Statement) -> Any:
+        """Prepare with a text of this generation: a pooler would answer the one before with the plan before."""
+        if lease.generation != self._generation:
+            lease.statements.clear()
+            lease.generation = self._generation
+        if len(lease.statements) >= STATEMENTS_PER_CONNECTION:
+            del lease.statements[next(iter(lease.statements))]
+        name, text = statement.name, statement.sql
+        if self._generation:
+            name, text = f"{name}_{self._generation}", f"{text} /* {self._generation} */"
+        prepared = await lease.driver.prepare(text, name=name if self._named else "")
+        lease.statements[statement.name] = prepared
         return prepared

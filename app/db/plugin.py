@@ -20,8 +20,7 @@ class DatabasePlugin(SQLAlchemyInitPlugin):
     """Advanced Alchemy's commands, without its work on every response."""
 
     def on_app_init(self, app_config: AppConfig) -> AppConfig:
-        """Close the pool when the app stops: Advanced Alchemy 1.12 forgets to for all engines of a process but one."""
-        app_config.on_shutdown.extend(config.get_engine().dispose for config in self.config)
+        """Add nothing: no handler opens a session, and the application closes its own database."""
         return app_config
 
     def on_cli_init(self, cli: click.Group) -> None:

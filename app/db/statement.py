@@ -1,9 +1,10 @@
 from collections.abc import Mapping
 from itertools import count
-from typing import Any, Final, Self
+from typing import Any, Final, Self, cast
 
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql.asyncpg import PGDialect_asyncpg
+from sqlalchemy.sql import visitors
 
 DIALECT: Final = PGDialect_asyncpg()  # type: ignore[no-untyped-call]  # SQLAlchemy types its dialects in part
 USER_ID: Final = sa.bindparam("user_id", type_=sa.Text)
@@ -19,13 +20,17 @@ _numbers: Final = count()
 
 
 class Statement:
-    """A SQLAlchemy Core statement compiled once: its SQL, its parameters in order and a name to prepare it under."""
+    """A SQLAlchemy Core statement compiled once: its SQL, its parameters in order and a name to prepare it under.
 
-    __slots__ = ("name", "parameters", "sql")
+    `writes` tells whether it changes anything, so that running it twice is not the same as running it once.
+    """
 
-    def __init__(self, sql: str, parameters: tuple[str, ...]) -> None:
+    __slots__ = ("name", "parameters", "sql", "writes")
+
+    def __init__(self, sql: str, parameters: tuple[str, ...], *, writes: bool = False) -> None:
         self.sql = sql
         self.parameters = parameters
+        self.writes = writes
         self.name = f"s{next(_numbers)}"
 
     @classmethod
@@ -35,7 +40,10 @@ class Statement:
         parameters = tuple(compiled.positiontup or ())
         assert USER_ID.key in parameters  # noqa: S101 - no statement may reach beyond one user
         assert not any(value is not None for value in compiled.params.values())  # noqa: S101 - constants belong in the SQL
-        return cls(str(compiled), parameters)
+        writes = any(
+            isinstance(element, sa.UpdateBase) for element in visitors.iterate(cast("sa.ClauseElement", statement))
+        )
+        return cls(str(compiled), parameters, writes=writes)
 
     def arguments(self, values: Mapping[str, Any]) -> list[Any]:
         """Put named values into the order that the SQL numbers them in."""

@@ -12,6 +12,7 @@ from litestar.enums import ScopeType
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
 from app import errors
+from app.lifecycle import PROCESS
 
 Headers = list[tuple[bytes, bytes]]
 
@@ -23,6 +24,7 @@ EVERYWHERE: Final = [(b"x-content-type-options", b"nosniff"), (b"referrer-policy
 NO_PAGE: Final = (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'")
 VARY: Final = (b"vary", b"Authorization, Origin")  # `me` is another user's with another token
 DATA: Final = [(b"cache-control", b"private, no-cache"), VARY]
+CLOSE: Final = (b"connection", b"close")
 ERROR: Final = [(b"cache-control", b"no-store"), VARY]
 
 logger = structlog.get_logger("app.access")
@@ -104,6 +106,8 @@ class Exchange:
                 headers += ERROR
             elif self._scope["path"].startswith(API):
                 headers += DATA
+        if PROCESS.draining:
+            headers.append(CLOSE)
         if b"allow" in names:
             headers = [(name, self._allowed(value) if name == b"allow" else value) for name, value in headers]
         return headers

@@ -8,6 +8,7 @@ from litestar.response import Response
 
 from app.auth.middleware import PUBLIC
 from app.http.edge import Edge
+from app.lifecycle import PROCESS
 from app.settings import Settings
 from tests.conftest import ORIGIN, running
 
@@ -229,3 +230,15 @@ class Stateful:
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         await self._app({**scope, "state": {}}, receive, send)
+
+
+async def test_a_process_that_ends_is_not_ready_and_closes_each_connection_with_its_answer(
+    client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert "connection" not in (await client.get(TASKS)).headers
+    monkeypatch.setattr(PROCESS, "draining", True)
+    answer = await client.get("/ready")
+    assert (answer.status_code, answer.json()["code"], answer.headers["retry-after"]) == (503, "shutting_down", "1")
+    for path in (TASKS, "/health"):
+        answer = await client.get(path)
+        assert (answer.status_code, answer.headers["connection"]) == (200, "close")

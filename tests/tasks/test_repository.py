@@ -21,7 +21,7 @@ async def test_what_the_transaction_lane_stores_the_fast_lane_serves(
     async with database.transaction() as session:
         session.add(User(id=user_id, revision=len(rows)))
         stored = {row.id: row for row in await repository.add_many(rows)}
-    await database.engine.dispose()
+    await database.close()
     served = msgspec.json.decode((await client.get("/api/me/tasks")).content, type=list[Task])
     assert {task.id for task in served} == stored.keys()
     for task in served:
