@@ -62,7 +62,7 @@ def create_app(settings: Settings | None = None) -> Litestar:
     methods = {
         route.path_format: route.route_handler_map.keys() for route in app.routes if isinstance(route, HTTPRoute)
     }
-    app.asgi_handler = Edge(app.asgi_handler, methods)
+    app.asgi_handler = Edge(app.asgi_handler, methods, logs.access(settings))
     return app
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 import uvicorn
 
 from app.asgi import create_app
+from app.http.protocol import GatheringProtocol
 from app.settings import Settings
 
 
@@ -32,7 +33,7 @@ def serving(settings: Settings) -> Iterator[str]:
     """Serve an application on a free port of the loopback, in an event loop of its own; yields the address."""
     with socket.create_server(("127.0.0.1", 0)) as listening:
         config = uvicorn.Config(
-            create_app(settings), http="httptools", log_config=None, access_log=False, server_header=False
+            create_app(settings), http=GatheringProtocol, log_config=None, access_log=False, server_header=False
         )
         server = Server(config)
         thread = threading.Thread(target=server.run, args=([listening],))

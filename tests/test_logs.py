@@ -124,3 +124,18 @@ def test_the_level_is_the_configured_one(settings: Settings, capsys: pytest.Capt
     logging.getLogger("uvicorn.error").info("started")
     structlog.get_logger("app.access").info("request")
     assert capsys.readouterr().out == ""
+
+
+async def test_access_lines_are_left_out_above_their_level_and_text_for_people(
+    settings: Settings, user_id: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for changed, expected in (
+        (replace(settings, log_level="warning"), 0),
+        (replace(settings, log_format="console"), 1),
+    ):
+        async with running(changed) as app, client_of(app, changed, user_id) as client:
+            capsys.readouterr()
+            await client.get(TASKS)
+        out = capsys.readouterr().out
+        assert out.count("request ") == expected
+        assert not out.startswith("{")

@@ -3,8 +3,9 @@
 import os
 import re
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from http import HTTPStatus
+from itertools import count
 from typing import Any, Final
 
 import structlog
@@ -13,6 +14,7 @@ from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
 from app import errors
 from app.lifecycle import PROCESS
+from app.logs import AccessLine
 
 Headers = list[tuple[bytes, bytes]]
 
@@ -27,15 +29,19 @@ DATA: Final = [(b"cache-control", b"private, no-cache"), VARY]
 CLOSE: Final = (b"connection", b"close")
 ERROR: Final = [(b"cache-control", b"no-store"), VARY]
 
-logger = structlog.get_logger("app.access")
+logger = structlog.get_logger("app.edge")
+
+_prefix: Final = os.urandom(4).hex()
+_numbers: Final = count(int.from_bytes(os.urandom(3), "big"))
 
 
 class Edge:
-    """Wraps the whole application; `methods` are those that each route template answers."""
+    """Wraps the whole application; `methods` are those that each route template answers, `log` writes access lines."""
 
-    def __init__(self, app: ASGIApp, methods: Mapping[str, Iterable[str]]) -> None:
+    def __init__(self, app: ASGIApp, methods: Mapping[str, Iterable[str]], log: Callable[[AccessLine], None]) -> None:
         self._app = app
         self._allow = {route: _with_head(allowed) for route, allowed in methods.items()}
+        self._log = log
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
@@ -51,7 +57,7 @@ class Edge:
             logger.exception("unhandled exception", request_id=scope["state"]["request_id"])
             await exchange.send({"type": "http.response.start", "status": 500, "headers": []})
         finally:
-            exchange.log()
+            self._log(exchange.line())
 
 
 class Exchange:
@@ -65,9 +71,8 @@ class Exchange:
         self._allow = allow
         self._bytes = 0
         self._ended = False
-        given = next((value for name, value in scope["headers"] if name == b"x-request-id"), b"")
-        self._id = given if REQUEST_ID.fullmatch(given) else os.urandom(8).hex().encode()
-        scope["state"]["request_id"] = self._id.decode()
+        self._id = _given_id(scope["headers"]) or new_request_id()
+        scope["state"]["request_id"] = self._id
         self._method: str = scope["method"]
         if self._method == "HEAD":
             scope["method"] = "GET"  # whatever GET answers, without the body
@@ -84,7 +89,7 @@ class Exchange:
         if self.status < HTTPStatus.BAD_REQUEST or PROBLEM in headers:
             await self._send({"type": "http.response.start", "status": self.status, "headers": headers})
             return
-        problem = errors.of_status(self.status).body(self._id.decode())  # some layer has a form of its own
+        problem = errors.of_status(self.status).body(self._id)  # some layer has a form of its own
         headers = [(name, value) for name, value in headers if name not in {b"content-type", b"content-length"}]
         headers += [PROBLEM, (b"content-length", str(len(problem)).encode())]
         await self._send({"type": "http.response.start", "status": self.status, "headers": headers})
@@ -98,7 +103,7 @@ class Exchange:
 
     def _completed(self, headers: Headers) -> Headers:
         names = {name for name, _ in headers}
-        headers += [(b"x-request-id", self._id), *EVERYWHERE]
+        headers += [(b"x-request-id", self._id.encode()), *EVERYWHERE]
         if b"content-security-policy" not in names:
             headers.append(NO_PAGE)
         if b"cache-control" not in names:
@@ -116,19 +121,30 @@ class Exchange:
         """Correct Litestar's list: it forgets methods on OPTIONS, and knows nothing of HEAD."""
         return self._allow.get(self._scope.get("path_template")) or _with_head(value.decode().split(", "))
 
-    def log(self) -> None:
-        """Write the one line of this request: no query string, no header, no body."""
+    def line(self) -> AccessLine:
+        """Describe the exchange for the log, at its end."""
         user = self._scope.get("user")
-        logger.info(
-            "request",
+        return AccessLine(
             method=self._method,
             route=self._scope.get("path_template"),
             status=self.status,
             duration_ms=round((time.perf_counter() - self._started) * 1000, 2),
             bytes=self._bytes,
-            user_id=user and user.id,
-            request_id=self._id.decode(),
+            user_id=user.id if user else None,
+            request_id=self._id,
         )
+
+
+def new_request_id() -> str:
+    """Return an id that no other request has: one random half for the process, one that counts. 0.3 µs."""
+    return f"{_prefix}{next(_numbers) & 0xFFFFFFFF:08x}"
+
+
+def _given_id(headers: Headers) -> str | None:
+    for name, value in headers:
+        if name == b"x-request-id" and REQUEST_ID.fullmatch(value):
+            return value.decode()
+    return None
 
 
 def _with_head(methods: Iterable[str]) -> bytes:

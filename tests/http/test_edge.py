@@ -216,7 +216,7 @@ async def test_a_bug_outside_the_framework_is_a_problem_too(capsys: pytest.Captu
     async def bug(*_: Any) -> None:
         raise RuntimeError("outermost")
 
-    transport = httpx.ASGITransport(Stateful(Edge(bug, {})))
+    transport = httpx.ASGITransport(Stateful(Edge(bug, {}, lambda _: None)))
     async with httpx.AsyncClient(transport=transport, base_url="http://testserver") as client:
         await assert_problem(await client.get("/"), 500, "internal_error")
     assert capsys.readouterr().out.count("RuntimeError: outermost") == 1

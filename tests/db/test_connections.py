@@ -1,0 +1,98 @@
+import asyncio
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+
+from app.db.connections import Connections
+from app.db.engine import KEEPALIVE, create_engine
+from app.db.failures import LONGEST_PAUSE, Overloaded, is_passing, pauses
+from app.settings import Settings
+from tests.wire import SOCKET
+
+
+@asynccontextmanager
+async def over_tcp(settings: Settings) -> AsyncIterator[Settings]:
+    """The tests' database, which listens on a unix socket only, behind a port of the loopback."""
+    [folder] = parse_qs(urlsplit(settings.database_url).query)["host"]
+
+    async def pipe(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while data := await reader.read(65536):
+            writer.write(data)
+        writer.close()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        upstream = await asyncio.open_unix_connection(f"{folder}/{SOCKET}")
+        await asyncio.gather(pipe(reader, upstream[1]), pipe(upstream[0], writer))
+
+    server = await asyncio.start_server(serve, "127.0.0.1")
+    port = server.sockets[0].getsockname()[1]
+    database = urlsplit(settings.database_url).path
+    async with server:
+        yield replace(settings, database_url=f"postgresql://postgres@127.0.0.1:{port}{database}?sslmode=disable")
+
+
+async def test_the_kernel_looks_after_connections_over_tcp(settings: Settings) -> None:
+    async with over_tcp(settings) as reachable:
+        engine, _ = create_engine(reachable)
+        connections = Connections(engine, size=1, queue=0)
+        lease = await connections.borrow()
+        connected = lease.driver._transport.get_extra_info("socket")  # noqa: SLF001 - as the engine finds it
+        values = {name: connected.getsockopt(level, getattr(socket, name)) for name, (level, _) in KEEPALIVE.items()}
+        assert values == {name: value for name, (_, value) in KEEPALIVE.items()}
+        connections.keep(lease)
+        connections.close()
+        await engine.dispose()
+
+
+async def test_waiting_requests_are_served_in_their_order_and_further_ones_refused() -> None:
+    nothing: Any = None
+    connections = Connections(nothing, size=1, queue=2)
+    served: list[int] = []
+
+    async def use(number: int) -> None:
+        await connections.enter()
+        served.append(number)
+        await asyncio.sleep(0)
+        connections.leave()
+
+    await connections.enter()
+    waiting = [asyncio.create_task(use(number)) for number in range(2)]
+    await asyncio.sleep(0)
+    with pytest.raises(Overloaded):
+        await connections.enter()
+    abandoned = waiting.pop()
+    abandoned.cancel()
+    await asyncio.gather(abandoned, return_exceptions=True)
+    waiting.append(asyncio.create_task(use(2)))
+    connections.leave()
+    await asyncio.gather(*waiting)
+    assert served == [0, 2]
+
+
+def test_pauses_grow_with_jitter_up_to_half_a_second() -> None:
+    several = [[next(pause) for _ in range(8)] for pause in (pauses(), pauses())]
+    assert several[0] != several[1]
+    for taken in several:
+        assert 0 < taken[0] <= 0.05
+        assert LONGEST_PAUSE / 2 <= taken[-1] <= LONGEST_PAUSE
+
+
+@pytest.mark.parametrize(
+    ("error", "passing"),
+    [
+        (ConnectionRefusedError(), True),
+        (FileNotFoundError(), True),
+        (TimeoutError(), True),
+        (socket.gaierror(socket.EAI_AGAIN, "try again"), True),
+        (socket.gaierror(socket.EAI_NONAME, "unknown host"), False),
+        (AssertionError(), True),
+        (ValueError(), False),
+    ],
+)
+def test_what_may_be_over_a_moment_later_is_tried_again(error: Exception, passing: bool) -> None:
+    assert is_passing(error) is passing
