@@ -8,7 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncSession, async_scoped_session, async_ses
 
 from app.db.connections import Connections
 from app.db.engine import create_engine
-from app.db.failures import OutcomeUnknown, is_answer, is_passing, pauses
+from app.db.failures import OutcomeUnknown, is_answer, is_passing, pause
 from app.db.lane import FastLane
 from app.settings import Settings
 
@@ -56,17 +56,18 @@ class Database:
 
     async def _connected(self) -> AsyncSession:
         """Return the task's session once it has a connection: up to here, nothing has been sent."""
-        for pause in pauses():
+        attempt = 0
+        while True:
             try:
                 await self.session.connection()
             except Exception as error:
                 await self.session.rollback()
                 if not is_passing(error):
                     raise
-                await asyncio.sleep(pause)
+                await pause(attempt)
+                attempt += 1
             else:
-                break
-        return self.session()
+                return self.session()
 
 
 def _current_task() -> asyncio.Task[object] | None:

@@ -1,10 +1,9 @@
 """What a failure says about its statement: whether it may have run, and whether asking again can help."""
 
+import asyncio
 import random
 import socket
 import ssl
-from collections.abc import Iterator
-from itertools import count
 from typing import Final
 
 import asyncpg
@@ -37,10 +36,10 @@ class OutcomeUnknown(Exception):  # noqa: N818 - the same
     """A write was sent, and no answer says whether it took effect."""
 
 
-def pauses() -> Iterator[float]:
-    """Seconds between attempts: doubling, with jitter, so that requests that failed together do not return together."""
-    for attempt in count():
-        yield min(FIRST_PAUSE * 2**attempt, LONGEST_PAUSE) * random.uniform(0.5, 1)  # noqa: S311 - no secret
+async def pause(attempt: int) -> None:
+    """Wait after a failed attempt: longer each time, with jitter, lest what failed together return together."""
+    longest = min(FIRST_PAUSE * 2.0**attempt, LONGEST_PAUSE)
+    await asyncio.sleep(longest * random.uniform(0.5, 1))  # noqa: S311 - no secret
 
 
 def _of_driver(error: BaseException) -> BaseException:

@@ -7,7 +7,7 @@ from typing import Any, Final
 import asyncpg
 
 from app.db.connections import Connections, Lease
-from app.db.failures import STALE, OutcomeUnknown, is_answer, is_passing, pauses
+from app.db.failures import STALE, OutcomeUnknown, is_answer, is_passing, pause
 from app.db.statement import Statement
 
 STATEMENTS_PER_CONNECTION: Final = 128
@@ -44,19 +44,20 @@ class FastLane:
             async with asyncio.timeout(self._budget):
                 await self._connections.enter()
                 try:
-                    for pause in pauses():
+                    attempt = 0
+                    while True:
                         try:
                             return await self._attempt(statement, arguments)
                         except Exception as error:
                             if not is_passing(error):
                                 raise
                             failure = error
-                        await asyncio.sleep(pause)
+                        await pause(attempt)
+                        attempt += 1
                 finally:
                     self._connections.leave()
         except TimeoutError as expired:
             raise expired from failure
-        raise AssertionError  # pragma: no cover - the pauses never end
 
     async def _attempt(self, statement: Statement, arguments: list[Any]) -> asyncpg.Record | None:
         lease = await self._connections.borrow()

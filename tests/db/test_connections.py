@@ -10,7 +10,7 @@ import pytest
 
 from app.db.connections import Connections
 from app.db.engine import KEEPALIVE, create_engine
-from app.db.failures import LONGEST_PAUSE, Overloaded, is_passing, pauses
+from app.db.failures import FIRST_PAUSE, LONGEST_PAUSE, Overloaded, is_passing, pause
 from app.settings import Settings
 from tests.wire import SOCKET
 
@@ -74,12 +74,18 @@ async def test_waiting_requests_are_served_in_their_order_and_further_ones_refus
     assert served == [0, 2]
 
 
-def test_pauses_grow_with_jitter_up_to_half_a_second() -> None:
-    several = [[next(pause) for _ in range(8)] for pause in (pauses(), pauses())]
-    assert several[0] != several[1]
-    for taken in several:
-        assert 0 < taken[0] <= 0.05
-        assert LONGEST_PAUSE / 2 <= taken[-1] <= LONGEST_PAUSE
+async def test_pauses_grow_with_jitter_up_to_half_a_second(monkeypatch: pytest.MonkeyPatch) -> None:
+    taken: list[float] = []
+
+    async def sleep(seconds: float) -> None:
+        taken.append(seconds)
+
+    monkeypatch.setattr("app.db.failures.asyncio.sleep", sleep)
+    for attempt in [*range(8), 1000]:
+        await pause(attempt)
+    assert len(set(taken)) == len(taken)
+    assert 0 < taken[0] <= FIRST_PAUSE
+    assert LONGEST_PAUSE / 2 <= taken[-1] <= LONGEST_PAUSE
 
 
 @pytest.mark.parametrize(
