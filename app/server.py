@@ -16,7 +16,7 @@ from litestar import Litestar
 
 from app import create_app
 from app.auth.mint import mint
-from app.db.engine import create_engine
+from app.db import migrations
 from app.db.plugin import sqlalchemy_config
 from app.development import postgres
 from app.docs import DEVELOPMENT_USER, TOKEN_SECONDS
@@ -33,6 +33,8 @@ def run(settings: Settings, *, host: str, port: int, **options: Any) -> None:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit())
     if signal.getsignal(signal.SIGHUP) is signal.SIG_DFL:  # it is not under nohup
         signal.signal(signal.SIGHUP, lambda *_: signal.raise_signal(signal.SIGTERM))
+    if settings.migrate_on_start and not settings.development:  # the workers would each do it
+        migrate(settings)
     with development(_address(host, port)) if settings.development else nullcontext():
         uvicorn.run(
             "app.server:worker",
@@ -95,6 +97,5 @@ def _address(host: str, port: int) -> str:
 
 
 def migrate(settings: Settings) -> None:
-    """Bring the database's schema up to date."""
-    engine, _ = create_engine(settings)
-    AlembicCommands(sqlalchemy_config(engine)).upgrade()
+    """Bring the database's schema up to date. Raises MigrationError."""
+    AlembicCommands(sqlalchemy_config(migrations.create_engine(settings))).upgrade()

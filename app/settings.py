@@ -102,6 +102,12 @@ class Settings:
     shutdown_timeout: Annotated[int, Meta(ge=1, le=60)] = 8
     """Seconds that accepted requests have to end after that. Default 8."""
 
+    database_url_unpooled: str | None = field(default=None, repr=False)
+    """Direct PostgreSQL URL, as Neon and Vercel name it; migrations connect with it. Default DATABASE_URL."""
+
+    migrate_on_start: bool = False
+    """Migrate before serving; replicas that start at once take turns. Default false."""
+
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     """The least severe level that is logged. Default info."""
 
@@ -178,6 +184,8 @@ def _completed(values: dict[str, Any]) -> dict[str, Any]:
         if usable.isdisjoint(values.get("jwt_algorithm", usable)):
             raise SettingsError("JWT_ALGORITHM allows only algorithms that there are no keys for.")
         return values
+    if "database_url_unpooled" in values:
+        raise SettingsError("DATABASE_URL_UNPOOLED is set, but DATABASE_URL is not; the server needs it.")
     if not postgres.available():
         raise SettingsError("DATABASE_URL is not set, and the embedded database of development is not installed.")
     return {

@@ -9,6 +9,7 @@ from advanced_alchemy.extensions.litestar import AlembicAsyncConfig, SQLAlchemyA
 from litestar.config.app import AppConfig
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from app.db import migrations
 from app.db.base import Base
 from app.development import postgres
 from app.settings import Settings
@@ -30,8 +31,9 @@ class DatabasePlugin(SQLAlchemyInitPlugin):
         @click.pass_context
         def database(context: click.Context) -> None:
             """Manage the schema; without DATABASE_URL, that of the embedded database."""
-            context.obj = {"configs": self.config}
-            if Settings.from_env().development:
+            settings = Settings.from_env()
+            context.obj = {"configs": [sqlalchemy_config(migrations.create_engine(settings))]}
+            if settings.development:
                 context.with_resource(postgres.running())
 
         add_migration_commands(database)
@@ -48,6 +50,6 @@ def sqlalchemy_config(engine: AsyncEngine) -> SQLAlchemyAsyncConfig:
             script_location=str(MIGRATIONS),
             render_as_batch=False,
             compare_type=True,
-            version_table_name="tasks_version",
+            version_table_name=migrations.VERSION_TABLE,
         ),
     )

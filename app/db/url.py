@@ -1,9 +1,15 @@
-"""Turns the database URLs that Neon, Vercel and Docker hand out into what asyncpg connects with, once."""
+"""Turns the database URLs that Neon, Vercel and Docker hand out into what asyncpg connects with, once.
 
+What decides who is talked to, and as whom, is done or refused; only what does not is left out silently.
+"""
+
+import getpass
 import re
 import ssl
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
+from urllib.parse import unquote
 
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError
@@ -11,13 +17,26 @@ from sqlalchemy.exc import ArgumentError
 from app.settings import SettingsError
 
 SCHEMES: Final = {"postgres", "postgresql", "postgresql+asyncpg", "postgresql+psycopg", "postgresql+psycopg2"}
-UNIX_SOCKET: Final = ("host", "port")
-PGBOUNCER_PORT: Final = 6432
-"""Default listen_port of PgBouncer (its documentation)."""
+AUTHORITY: Final = re.compile(r"(?P<before>[\w+]+://(?:[^:/]*(?::[^@]*)?@)?)(?P<hosts>[^/?]*)(?P<after>.*)", re.DOTALL)
+HOST: Final = re.compile(r"(?:\[(?P<ipv6>[^\[\]]+)\]|(?P<name>[^\[\]:]*))(?::(?P<port>.*))?", re.DOTALL)
+NO_NAME: Final = re.compile(r"[\s@/\[\]]")
+UNSTORABLE: Final = re.compile("[\0\ud800-\udfff]")
 
 PORT: Final = re.compile("[1-9][0-9]{0,4}")
 MAXIMUM_PORT: Final = 65535
+POSTGRESQL_PORT: Final = 5432
+PGBOUNCER_PORT: Final = 6432
+"""Default listen_port of PgBouncer (its documentation)."""
+
 MAXIMUM_SECONDS: Final = 60
+UNVERIFIED: Final = {"disable", "false", "allow", "prefer"}
+VERIFIED: Final = {"require", "verify-ca", "verify-full", "true"}
+TARGETS: Final = {"any", "primary", "standby", "prefer-standby", "read-write", "read-only"}
+ROUTING: Final = ("endpoint=", "project=")
+"""What Neon reads from `options` if the client sends no server name, which asyncpg does (Neon, "Connection errors")."""
+
+UNSUPPORTED: Final = ("hostaddr", "passfile", "requirepeer", "service", "sslcert", "sslcrl", "sslkey")
+"""Parameters of libpq without which the connection would be another one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,39 +48,107 @@ class Address:
     pooled: bool
 
 
-def parse(text: str, *, connect_timeout: float) -> Address:
-    """Read a PostgreSQL URL; `connect_timeout` in seconds holds where the URL has none. Raises SettingsError."""
-    try:
-        url = make_url(text)
-    except (ArgumentError, ValueError):  # the latter for a port that is no number
-        raise SettingsError("DATABASE_URL is not a URL like postgresql://user:password@host/database.") from None
-    if url.drivername not in SCHEMES:
-        raise SettingsError("DATABASE_URL has to start with postgresql:// or postgres://.")
-    options = {key: value if isinstance(value, str) else value[-1] for key, value in url.query.items()}
-    if not url.database or not (url.host or "host" in options):
-        raise SettingsError("DATABASE_URL has to name a host and a database.")
-    port = options.get("port", "5432" if url.port is None else str(url.port))
-    if not PORT.fullmatch(port) or int(port) > MAXIMUM_PORT:
-        raise SettingsError(f"DATABASE_URL has a port that is not a number from 1 to {MAXIMUM_PORT}.")
+def parse(text: str, *, connect_timeout: float, variable: str = "DATABASE_URL") -> Address:
+    """Read a PostgreSQL URL; `connect_timeout` in seconds holds where the URL has none.
 
-    settings = {"timezone": "UTC"}
-    if "application_name" in options:
-        settings["application_name"] = options["application_name"]
+    Raises SettingsError, one sentence that starts with `variable` and repeats no part of the URL that may be secret.
+    """
+    try:
+        return _read(text, connect_timeout)
+    except ValueError as error:
+        raise SettingsError(f"{variable} {error}.") from None
+
+
+def _read(text: str, connect_timeout: float) -> Address:
+    url, authority = _split(text)
+    options = {key: value if isinstance(value, str) else value[-1] for key, value in url.query.items()}
+    _refuse_unsupported(options)
+    hosts, ports = _hosts(authority, options)
+    username = url.username or options.get("user")
+    password = url.password or options.get("password")
+    database = url.database or options.get("dbname")
+    if not database or not all(hosts):
+        raise ValueError("has to name a host and a database")
+    if not username:
+        _require_own_name()
+    settings = _server_settings(options)
+    if any(UNSTORABLE.search(part or "") for part in (username, password, database, *hosts, *settings.values())):
+        raise ValueError("has a character that PostgreSQL does not take")
     arguments: dict[str, Any] = {
+        "host": hosts,
+        "port": ports,
         "timeout": _seconds(options.get("connect_timeout"), connect_timeout),
         "server_settings": settings,
+        "target_session_attrs": options.get("target_session_attrs", "any"),
     }
-    mode = options.get("sslmode") or options.get("ssl")  # the latter is asyncpg's and node-postgres' name for it
-    if mode:
+    if mode := _mode(options):
         arguments["ssl"] = _tls(mode, options.get("sslrootcert"))
-    host = url.host or ""
     return Address(
-        url=url.set(
-            drivername="postgresql+asyncpg", query={key: options[key] for key in UNIX_SOCKET if key in options}
-        ),
+        url=URL.create("postgresql+asyncpg", username, password, hosts[0], ports[0], database),
         connect_args=arguments,
-        pooled="pooler." in host or options.get("pgbouncer") == "true" or url.port == PGBOUNCER_PORT,
+        pooled=_pooled(hosts, ports, options.get("pgbouncer")),
     )
+
+
+def _refuse_unsupported(options: Mapping[str, str]) -> None:
+    for name in UNSUPPORTED:
+        if name in options:
+            raise ValueError(f"has the parameter {name}, which is not supported")
+    if options.get("schema", "public") != "public":
+        raise ValueError("has a schema; set it with ALTER ROLE … IN DATABASE … SET search_path instead")
+    if options.get("target_session_attrs", "any") not in TARGETS:
+        raise ValueError("has an unknown target_session_attrs")
+
+
+def _split(text: str) -> tuple[URL, str]:
+    """Return the URL without its hosts, and the hosts, of which SQLAlchemy reads no list."""
+    parts = AUTHORITY.fullmatch(text)
+    if not parts:
+        raise ValueError("is not a URL like postgresql://user:password@host/database")
+    try:
+        url = make_url(parts["before"] + parts["after"])
+    except ArgumentError:
+        raise ValueError("is not a URL like postgresql://user:password@host/database") from None
+    if url.drivername not in SCHEMES:
+        raise ValueError("has to start with postgresql:// or postgres://")
+    return url, parts["hosts"]
+
+
+def _hosts(authority: str, options: Mapping[str, str]) -> tuple[list[str], list[int]]:
+    """Return hosts, of which one that starts with / is a folder of a unix socket, and a port for each."""
+    entries = [HOST.fullmatch(entry) for entry in authority.split(",")]
+    hosts = [unquote(entry["ipv6"] or entry["name"]) if entry else "" for entry in entries]
+    ports = [(entry and entry["port"]) or "" for entry in entries]
+    if "host" in options:
+        hosts, ports = options["host"].split(","), [""]
+    if "port" in options:
+        ports = options["port"].split(",")
+    if len(ports) == 1:
+        ports *= len(hosts)
+    if len(ports) != len(hosts):
+        raise ValueError("has to name one port, or as many as hosts")
+    if any(not host.startswith("/") and NO_NAME.search(host) for host in hosts):
+        raise ValueError("has a host that is none; in a user name or password @ is written %40 and / is written %2F")
+    numbers = [port or str(POSTGRESQL_PORT) for port in ports]
+    if not all(PORT.fullmatch(number) and int(number) <= MAXIMUM_PORT for number in numbers):
+        raise ValueError(f"has a port that is not a number from 1 to {MAXIMUM_PORT}")
+    return hosts, [int(number) for number in numbers]
+
+
+def _require_own_name() -> None:
+    """Without a user asyncpg takes the one of the operating system, who may be a mere number in a container."""
+    try:
+        getpass.getuser()
+    except (OSError, KeyError):
+        raise ValueError("names no user") from None
+
+
+def _server_settings(options: Mapping[str, str]) -> dict[str, str]:
+    """Return what is set in every session; in `options` a space within a word is escaped with a backslash."""
+    words = re.split(r"(?<!\\)\s+", options.get("options", "").strip())
+    switches = " ".join(word for word in words if not word.startswith(ROUTING))
+    given = {"application_name": options.get("application_name"), "options": switches}
+    return {"timezone": "UTC"} | {name: value for name, value in given.items() if value}
 
 
 def _seconds(text: str | None, default: float) -> float:
@@ -69,21 +156,46 @@ def _seconds(text: str | None, default: float) -> float:
     try:
         seconds = int(text) if text else 0
     except ValueError:
-        raise SettingsError("DATABASE_URL has a connect_timeout that is not a number of seconds.") from None
+        raise ValueError("has a connect_timeout that is not a number of seconds") from None
     return float(min(seconds, MAXIMUM_SECONDS)) if seconds > 0 else default
+
+
+def _mode(options: Mapping[str, str]) -> str | None:
+    """Return sslmode, `require` where another parameter is about whom to trust; None leaves it to asyncpg.
+
+    asyncpg cannot bind a password to the channel, so channel_binding=require becomes what that is for: a verified peer.
+    """
+    mode = options.get("sslmode") or options.get("ssl")  # the latter is asyncpg's and node-postgres' name for it
+    if mode and mode not in UNVERIFIED | VERIFIED:
+        raise ValueError("has an unknown sslmode")
+    strict = [
+        f"{name}={value}"
+        for name, value in (("channel_binding", "require"), ("sslrootcert", "system"))
+        if options.get(name) == value
+    ]
+    if strict and mode in UNVERIFIED:
+        raise ValueError(f"has {strict[0]}, which needs sslmode=require or verify-full")
+    return mode or ("require" if strict or "sslrootcert" in options else None)
 
 
 def _tls(mode: str, root: str | None) -> ssl.SSLContext | str | bool:
     """Map libpq's sslmode. `require` verifies here, unlike in libpq: Neon's certificates are public ones."""
-    if mode in {"disable", "false"}:
-        return False
-    if mode in {"allow", "prefer"}:
-        return mode
-    if mode not in {"require", "verify-ca", "verify-full", "true"}:
-        raise SettingsError(f"DATABASE_URL has an unknown sslmode, {mode!r}.")
+    if mode in UNVERIFIED:
+        return mode if mode in {"allow", "prefer"} else False
+    own = None if root in {None, "system"} else root
     try:
-        context = ssl.create_default_context(cafile=None if root in {None, "system"} else root)
+        context = ssl.create_default_context(cafile=own)
     except (OSError, ValueError):  # the latter for a path that cannot be one
-        raise SettingsError(f"DATABASE_URL names an sslrootcert that cannot be read: {root}.") from None
-    context.check_hostname = mode != "verify-ca"
+        raise ValueError("names an sslrootcert that cannot be read or holds no certificate") from None
+    if own:
+        context.verify_flags &= ~ssl.VERIFY_X509_STRICT  # Python 3.13 sets it; libpq takes simpler authorities, too
+    # the name may differ only below an authority of one's own: a public one certifies anybody
+    context.check_hostname = not (own and mode == "verify-ca")
     return context
+
+
+def _pooled(hosts: list[str], ports: list[int], told: str | None) -> bool:
+    """Tell from `pgbouncer=true` or `false`, or else from the names poolers go by and PgBouncer's port."""
+    if told in {"true", "false"}:
+        return told == "true"
+    return PGBOUNCER_PORT in ports or any("pooler." in host for host in hosts)

@@ -1,0 +1,152 @@
+"""Runs migrations: one process at a time, and never with the application's queries queued behind them for long."""
+
+import asyncio
+import random
+import ssl
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Any, Final
+
+import asyncpg
+import structlog
+from sqlalchemy import Connection, NullPool, event
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+
+from app.db import url
+from app.settings import Settings
+
+VERSION_TABLE: Final = "tasks_version"
+
+START_SECONDS: Final = 30.0
+"""How long to wait for a database that does not answer yet: one that starts beside us, or a suspended compute."""
+
+TURN_SECONDS: Final = 300.0
+"""How long to wait while another process migrates."""
+
+LOCK_SECONDS: Final = 2.0
+"""How long a statement may wait for a lock. Whoever wants the same table waits behind it, so this is well below the
+4.5 seconds that a request has."""
+
+RETRY_SECONDS: Final = 20.0
+"""How long to try again after that, with pauses in which the requests that queued up are served."""
+
+RETRY_PAUSE_SECONDS: Final = 2.0
+POLL_SECONDS: Final = 0.5
+REPORT_SECONDS: Final = 10.0
+
+NOT_YET: Final = ("08", "53", "57P")
+"""SQLSTATEs of a server that is starting, stopping or full."""
+
+LOCK_NOT_AVAILABLE: Final = "55P03"
+
+TAKE_TURN: Final = f"SELECT WHERE pg_try_advisory_xact_lock(hashtext('{VERSION_TABLE}'))"
+STAY: Final = """
+SELECT set_config(name, '0', true) FROM pg_settings
+WHERE name IN ('idle_in_transaction_session_timeout', 'transaction_timeout')
+"""
+
+logger = structlog.get_logger("app.db.migrations")
+
+
+class MigrationError(SystemExit):
+    """Migrations did not run. As a SystemExit it ends every launcher with its one sentence on stderr."""
+
+
+def create_engine(settings: Settings) -> AsyncEngine:
+    """Return an engine for migrations: on the direct URL if there is one, without limits on the time of a statement."""
+    variable = "DATABASE_URL_UNPOOLED" if settings.database_url_unpooled else "DATABASE_URL"
+    address = url.parse(
+        settings.database_url_unpooled or settings.database_url,
+        connect_timeout=settings.database_connect_timeout,
+        variable=variable,
+    )
+    engine = create_async_engine(
+        address.url,
+        poolclass=NullPool,
+        connect_args={**address.connect_args, "statement_cache_size": 0},
+        execution_options={"variable": variable},
+    )
+    event.listen(engine.sync_engine, "begin", _limit_waiting_for_locks)
+    return engine
+
+
+async def run(engine: AsyncEngine, migrate: Callable[[Connection], None]) -> None:
+    """Call `migrate` with a connection that has no transaction, while no other process is in here.
+
+    It is called again, on a new connection, after it was refused a lock on a table. Raises MigrationError.
+    """
+    async with _connected(engine) as connection, _turn(connection):
+        for pause in _pauses(RETRY_SECONDS, "a migration waits for a lock on a table", each=RETRY_PAUSE_SECONDS):
+            try:
+                async with engine.connect() as fresh:
+                    return await fresh.run_sync(migrate)
+            except DBAPIError as error:
+                if getattr(error.orig, "sqlstate", None) != LOCK_NOT_AVAILABLE:
+                    raise
+            await asyncio.sleep(pause)
+    raise MigrationError(
+        "A migration gave up waiting for a lock that a long transaction holds; nothing of it is left behind."
+    )
+
+
+@asynccontextmanager
+async def _connected(engine: AsyncEngine) -> AsyncIterator[Any]:
+    """Connect the driver, and wait for a database that is on its way; what waiting does not heal fails at once."""
+    reason = ""
+    for pause in _pauses(START_SECONDS, "waiting for the database"):
+        async with AsyncExitStack() as stack:
+            try:
+                connection = await stack.enter_async_context(engine.connect())
+            except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+                reason = str(error).split("\n", 1)[0] or type(error).__name__
+                if not _may_heal(error):
+                    break
+            else:
+                yield (await connection.get_raw_connection()).driver_connection
+                return
+        await asyncio.sleep(pause)
+    variable = engine.get_execution_options().get("variable", "DATABASE_URL")
+    raise MigrationError(f"{variable} names a database that cannot be reached: {reason}")
+
+
+@asynccontextmanager
+async def _turn(driver: Any) -> AsyncIterator[None]:
+    """Hold the lock that stands for migrating this database for the length of the block.
+
+    It belongs to a transaction, so that it works through a pooler, where a session's lock would stay with others. It is
+    tried again and again, over PostgreSQL's simple protocol: a statement that waits has a snapshot, one of the extended
+    protocol keeps its own until the next, and CREATE INDEX CONCURRENTLY waits for all older snapshots to go.
+    """
+    for pause in _pauses(TURN_SECONDS, "waiting while another process migrates"):
+        async with driver.transaction():
+            await driver.execute(STAY)
+            if await driver.execute(TAKE_TURN) == "SELECT 1":
+                yield
+                return
+        await asyncio.sleep(pause)
+    raise MigrationError(f"Another process has been migrating this database for {TURN_SECONDS:.0f} seconds.")
+
+
+def _pauses(limit: float, waiting: str, *, each: float = POLL_SECONDS) -> Iterator[float]:
+    """Yield jittered seconds to sleep until `limit` seconds are over, and log now and then what is waited for."""
+    started = time.monotonic()
+    report = 0.0
+    while (waited := time.monotonic() - started) <= limit:
+        yield each * random.uniform(0.5, 1.5)  # noqa: S311 - jitter
+        if waited >= report:
+            logger.info(waiting, seconds=round(waited))
+            report = waited + REPORT_SECONDS
+
+
+def _may_heal(error: Exception) -> bool:
+    if isinstance(error, asyncpg.PostgresError):
+        return (error.sqlstate or "").startswith(NOT_YET)
+    return isinstance(error, OSError) and not isinstance(error, ssl.SSLError)
+
+
+def _limit_waiting_for_locks(connection: Connection) -> None:
+    """Apply to every transaction; what runs in autocommit, such as CREATE INDEX CONCURRENTLY, makes nobody wait."""
+    if connection.get_execution_options().get("isolation_level") != "AUTOCOMMIT":
+        connection.exec_driver_sql(f"SET LOCAL lock_timeout = '{LOCK_SECONDS}s'")
