@@ -99,9 +99,10 @@ async def _connected(engine: AsyncEngine) -> AsyncIterator[Any]:
         async with AsyncExitStack() as stack:
             try:
                 connection = await stack.enter_async_context(engine.connect())
-            except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
-                reason = str(error).split("\n", 1)[0] or type(error).__name__
-                if not _may_heal(error):
+            except (OSError, DBAPIError) as error:
+                cause = error.orig.__cause__ if isinstance(error, DBAPIError) and error.orig else error
+                reason = str(cause).split("\n", 1)[0] or type(cause).__name__
+                if not _may_heal(cause):
                     break
             else:
                 yield (await connection.get_raw_connection()).driver_connection
@@ -140,7 +141,7 @@ def _pauses(limit: float, waiting: str, *, each: float = POLL_SECONDS) -> Iterat
             report = waited + REPORT_SECONDS
 
 
-def _may_heal(error: Exception) -> bool:
+def _may_heal(error: BaseException | None) -> bool:
     if isinstance(error, asyncpg.PostgresError):
         return (error.sqlstate or "").startswith(NOT_YET)
     return isinstance(error, OSError) and not isinstance(error, ssl.SSLError)
