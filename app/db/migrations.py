@@ -42,10 +42,7 @@ NOT_YET: Final = ("08", "53", "57P")
 LOCK_NOT_AVAILABLE: Final = "55P03"
 
 TAKE_TURN: Final = f"SELECT WHERE pg_try_advisory_xact_lock(hashtext('{VERSION_TABLE}'))"
-STAY: Final = """
-SELECT set_config(name, '0', true) FROM pg_settings
-WHERE name IN ('idle_in_transaction_session_timeout', 'transaction_timeout')
-"""
+STAY: Final = "SET LOCAL idle_in_transaction_session_timeout = 0"
 
 logger = structlog.get_logger("app.db.migrations")
 
