@@ -34,6 +34,8 @@ def test_address_and_secret_are_all_that_production_needs() -> None:
         ("DATABASE_TIMEOUT", "2.5", 2.5),
         ("DATABASE_CONNECT_TIMEOUT", "3", 3.0),
         ("DATABASE_STATEMENTS", "unnamed", "unnamed"),
+        ("DATABASE_URL_UNPOOLED", "postgresql://me@direct/tasks", "postgresql://me@direct/tasks"),
+        ("MIGRATE_ON_START", "true", True),
         ("LIST_CACHE_BYTES", "0", 0),
         ("MAX_BODY_BYTES", "1024", 1024),
         ("PRIORITY_CASE", "lower", "lower"),
@@ -69,6 +71,7 @@ def test_variable_sets_its_field(variable: str, text: str, value: object) -> Non
         ("DATABASE_TIMEOUT", "inf"),
         ("DATABASE_CONNECT_TIMEOUT", "61"),
         ("DATABASE_STATEMENTS", "Named"),
+        ("MIGRATE_ON_START", "maybe"),
         ("LIST_CACHE_BYTES", "-1"),
         ("MAX_BODY_BYTES", "1023"),
         ("PRIORITY_CASE", "title"),
@@ -157,9 +160,10 @@ def test_either_variable_for_secrets_is_enough_and_the_list_comes_first() -> Non
 
 
 def test_representation_shows_no_secret_and_no_password() -> None:
-    shown = repr(Settings.from_env({**PRODUCTION, "BETTER_AUTH_SECRETS": f"1:{OLD}"}))
+    more = {"BETTER_AUTH_SECRETS": f"1:{OLD}", "DATABASE_URL_UNPOOLED": "direct"}
+    shown = repr(Settings.from_env({**PRODUCTION, **more}))
     assert "log_level='info'" in shown
-    for hidden in (SECRET, OLD, "hushhush"):
+    for hidden in (SECRET, OLD, "hushhush", "direct"):
         assert hidden not in shown
 
 
@@ -193,6 +197,10 @@ class TestDevelopment:
         Path(".env").write_bytes("LOG_LEVEL=error".encode("utf-16"))
         with pytest.raises(SettingsError, match=r"^\.env "):
             Settings.from_env()
+
+    def test_direct_address_alone_is_refused(self) -> None:
+        with pytest.raises(SettingsError, match=r"^DATABASE_URL_UNPOOLED is set, but DATABASE_URL is not"):
+            Settings.from_env({"DATABASE_URL_UNPOOLED": "postgresql://me@direct/tasks", "BETTER_AUTH_SECRET": SECRET})
 
     def test_without_the_embedded_database_the_address_is_asked_for(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(postgres, "available", lambda: False)

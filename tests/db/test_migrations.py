@@ -90,6 +90,16 @@ def test_failing_migration_leaves_nothing_of_itself_behind(database: Empty, tmp_
         database.commands().check()
 
 
+def test_failing_first_migration_leaves_an_empty_database(database: Empty, tmp_path: Path) -> None:
+    (tmp_path / "versions").mkdir()
+    shutil.copy(MIGRATIONS / "env.py", tmp_path)
+    first = BAD_REVISION.replace('"0001"', "None").replace('op.add_column("tasks"', 'op.add_column("half_done"')
+    (tmp_path / "versions" / "0002_bad.py").write_text(first)
+    with pytest.raises(DBAPIError, match="division by zero"):
+        database.commands(tmp_path).upgrade()
+    assert database.tables() == set()
+
+
 def test_migration_may_take_longer_than_a_request(database: Empty, tmp_path: Path) -> None:
     shutil.copytree(MIGRATIONS, tmp_path / "migrations")
     slow = BAD_REVISION.replace("SELECT 1 / 0", "SELECT pg_sleep(0.3)")
