@@ -1,5 +1,6 @@
 import getpass
 import ssl
+from pathlib import Path
 from urllib.parse import quote
 
 import pytest
@@ -8,6 +9,7 @@ from hypothesis import strategies as st
 
 from app.db.url import Address, parse
 from app.settings import SettingsError
+from tests.db.tls import Authority
 
 NEON = "postgresql://me:secret@ep-cool-night-a1b2c3-pooler.eu-central-1.aws.neon.tech/tasks"
 DIRECT = "postgresql://me:secret@ep-cool-night-a1b2c3.eu-central-1.aws.neon.tech/tasks"
@@ -51,6 +53,15 @@ def test_required_encryption_verifies_certificate_and_name(key: str, mode: str) 
     context = read(f"{NEON}?{key}={mode}").connect_args["ssl"]
     assert context.verify_mode is ssl.CERT_REQUIRED
     assert context.check_hostname
+
+
+def test_authority_of_ones_own_may_be_as_simple_as_libpq_allows(tmp_path: Path) -> None:
+    file = tmp_path / "authority.pem"
+    file.write_bytes(Authority("Authority of the tests").pem)
+    context = read(f"{NEON}?sslmode=require&sslrootcert={file}").connect_args["ssl"]
+    assert not context.verify_flags & ssl.VERIFY_X509_STRICT
+    [authority] = context.get_ca_certs()
+    assert authority["subject"] == ((("commonName", "Authority of the tests"),),)
 
 
 @pytest.mark.parametrize("query", ["channel_binding=require", "sslrootcert=system"])
