@@ -34,5 +34,5 @@ class Task(Base):
             text("id DESC"),
             postgresql_where=text("deleted_at IS NULL"),
         ),
-        Index("tasks_user_id_revision_idx", "user_id", "revision"),
+        {"postgresql_with": {"fillfactor": 90}},  # room on the page for the next version of a task (docs/data-model.md)
     )

@@ -49,7 +49,7 @@ class TaskStatements:
         shape = listing.shape(query)
         statement = self._pages.get(shape)
         if statement is None:
-            statement = self._pages[shape] = Statement.compile(listing.page(query, self._wire(TASKS)))
+            statement = self._pages[shape] = Statement.compile(listing.page(query, self._wire))
         return statement
 
     def _wire(self, source: sa.FromClause) -> list[sa.ColumnElement[Any]]:

@@ -10,6 +10,7 @@ class User(Base):
     """A Better Auth user who has written at least once; holds the number that orders all of the user's writes."""
 
     __tablename__ = "users"
+    __table_args__ = {"postgresql_with": {"fillfactor": 50}}  # noqa: RUF012 - SQLAlchemy reads it from the class
 
     id: Mapped[str] = mapped_column(Text, primary_key=True)
     revision: Mapped[int] = mapped_column(BigInteger, server_default=text("0"))

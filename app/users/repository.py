@@ -87,7 +87,7 @@ def _profile() -> sa.Select[Any]:
         "counts": counts,
     }
     return sa.select(sa.cast(_object(members), sa.Text)).select_from(
-        always.outerjoin(table_of(User), User.id == always.c.id)
+        always.outerjoin(table_of(User), User.id == USER_ID)
     )
 
 

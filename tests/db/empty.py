@@ -13,6 +13,11 @@ from app.db.migrations import create_engine
 from app.db.plugin import MIGRATIONS, sqlalchemy_config
 from app.settings import Settings
 
+REVISIONS = sorted(path.name.partition("_")[0] for path in (MIGRATIONS / "versions").glob("[0-9]*.py"))
+"""Of all migrations, in their order."""
+
+LATEST = REVISIONS[-1]
+
 
 class Empty:
     """A database without tables, and the commands that `litestar database` runs on it."""

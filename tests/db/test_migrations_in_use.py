@@ -13,15 +13,15 @@ from structlog.testing import capture_logs
 from app.db import migrations
 from app.db.migrations import MigrationError
 from app.db.plugin import MIGRATIONS
-from tests.db.empty import Empty
+from tests.db.empty import LATEST, Empty
 from tests.processes import until
 
-REVISION = """
+REVISION = f"""
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0002"
-down_revision = "0001"
+revision = "test"
+down_revision = "{LATEST}"
 
 
 def upgrade() -> None:
@@ -54,7 +54,7 @@ def upgrade(migrated: Empty, tmp_path: Path) -> Callable[[str], None]:
     shutil.copytree(MIGRATIONS, folder)
 
     def run(body: str) -> None:
-        (folder / "versions" / "0002_test.py").write_text(REVISION + body)
+        (folder / "versions" / "test.py").write_text(REVISION + body)
         migrated.commands(folder).upgrade()
 
     return run
@@ -77,7 +77,7 @@ def test_index_is_built_beside_writers_and_a_long_transaction(migrated: Empty, u
         writer("COMMIT")
         building.result(10)
     assert migrated.query(VALID) == [(True,)]
-    assert migrated.query(VERSION) == [("0002",)]
+    assert migrated.query(VERSION) == [("test",)]
     assert migrated.query("SELECT count(*) FROM tasks") == [(3,)]
 
 
@@ -86,11 +86,11 @@ def test_index_whose_build_failed_is_built_by_the_next_attempt(migrated: Empty, 
     with pytest.raises(DBAPIError, match="could not create unique index"):
         upgrade(INDEX)
     assert migrated.query(VALID) == [(False,)]
-    assert migrated.query(VERSION) == [("0001",)]
+    assert migrated.query(VERSION) == [(LATEST,)]
     migrated.execute("DELETE FROM tasks")
     upgrade(INDEX)
     assert migrated.query(VALID) == [(True,)]
-    assert migrated.query(VERSION) == [("0002",)]
+    assert migrated.query(VERSION) == [("test",)]
 
 
 def test_long_transaction_ends_the_migration_with_one_sentence_and_nothing_is_left(
@@ -102,7 +102,7 @@ def test_long_transaction_ends_the_migration_with_one_sentence_and_nothing_is_le
             upgrade(COLUMN)
         migrated.execute(f"SET lock_timeout = '1s'; {WRITE.format('still possible')}")
     assert migrated.tables() == {"tasks", "users", "tasks_version"}
-    assert migrated.query(VERSION) == [("0001",)]
+    assert migrated.query(VERSION) == [(LATEST,)]
     migrated.commands().check()
     upgrade(COLUMN)
     assert "half_done" in migrated.tables()
@@ -118,7 +118,7 @@ def test_application_is_served_between_attempts_and_the_migration_gets_its_lock_
         assert not upgrading.done()
         reader("COMMIT")
         upgrading.result(10)
-    assert migrated.query(VERSION) == [("0002",)]
+    assert migrated.query(VERSION) == [("test",)]
 
 
 def test_second_migration_waits_for_the_first_and_says_so(migrated: Empty, upgrade: Callable[[str], None]) -> None:
@@ -129,12 +129,12 @@ def test_second_migration_waits_for_the_first_and_says_so(migrated: Empty, upgra
     ):
         upgrading = pool.submit(upgrade, INDEX)
         until(lambda: bool(logs))
-        assert migrated.query(VERSION) == [("0001",)]
+        assert migrated.query(VERSION) == [(LATEST,)]
         other("COMMIT")
         upgrading.result(10)
     assert [entry["event"] for entry in logs] == ["waiting while another process migrates", "migrated"]
-    assert logs[-1]["revision"] == "0002"
-    assert migrated.query(VERSION) == [("0002",)]
+    assert logs[-1]["revision"] == "test"
+    assert migrated.query(VERSION) == [("test",)]
 
 
 def test_first_migration_that_never_ends_is_not_waited_for_for_ever(
@@ -158,7 +158,7 @@ def test_turn_outlives_the_idle_timeout_of_the_role(migrated: Empty, upgrade: Ca
     assert op.get_bind().scalar(sa.text("SELECT NOT pg_try_advisory_xact_lock(hashtext('tasks_version'))"))
 """
     )
-    assert migrated.query(VERSION) == [("0002",)]
+    assert migrated.query(VERSION) == [("test",)]
 
 
 def test_database_that_comes_up_late_is_waited_for(
@@ -176,7 +176,7 @@ def test_database_that_comes_up_late_is_waited_for(
 
     monkeypatch.setattr(migrations, "logger", Starter())
     Empty(database.settings.database_url.replace(str(sockets), str(late))).commands().upgrade()
-    assert database.query(VERSION) == [("0001",)]
+    assert database.query(VERSION) == [(LATEST,)]
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,224 @@
+"""Plans of the application's own statements on a table that is worth an index, with the planner's default settings."""
+
+import asyncio
+import json
+import secrets
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+import asyncpg
+import pytest
+
+from app import server
+from app.db.database import Database
+from app.db.statement import Statement
+from app.settings import Settings
+from app.tasks import cursor, listing
+from app.tasks.query import ListQuery, parse
+from app.tasks.repository import TaskRepository
+from app.tasks.statements import TaskStatements
+from app.users.repository import UserRepository
+from tests.conftest import random_user
+from tests.db.plans import Node, generic_plan, nodes, plan, run
+from tests.load.growth_seed import BIG, probe_ids, seed
+from tests.tasks.shapes import queries
+
+TASKS = 100_000
+BIG_TASKS = 1_000
+LIVE = 50
+NEWEST_FIRST = "tasks_user_id_created_at_id_idx"
+STATEMENTS = TaskStatements("upper")
+GENERIC_AND_CUSTOM = pytest.mark.parametrize("generic", [True, False], ids=["generic", "custom"])
+KEY = {"tasks": "user_id = ", "users": "id = "}
+CHANGES: dict[str, Any] = {
+    "title": "Changed",
+    "description": None,
+    "description_given": False,
+    "priority": None,
+    "tags": None,
+    "due_date": None,
+    "due_date_given": False,
+    "completed": None,
+    "if_match": None,
+}
+
+
+@pytest.fixture(scope="module")
+def seeded(create_database: Callable[[], str]) -> Settings:
+    settings = Settings(database_url=create_database(), better_auth_secret=secrets.token_urlsafe(32))
+    server.migrate(settings)
+
+    async def fill() -> None:
+        connection = await asyncpg.connect(settings.database_url)
+        await seed(connection, tasks=TASKS, big=BIG_TASKS)
+        await connection.close()
+
+    asyncio.run(fill())
+    return settings
+
+
+@pytest.fixture
+async def connection(seeded: Settings) -> AsyncIterator[asyncpg.Connection]:
+    """Its statement cache is off, for the tests run thousands of different ones."""
+    connection = await asyncpg.connect(seeded.database_url, statement_cache_size=0)
+    yield connection
+    await connection.close()
+
+
+def values(query: ListQuery, user_id: str) -> dict[str, Any]:
+    return {**listing.arguments(query), "user_id": user_id, "known": []}
+
+
+def assert_confined(top: Node) -> None:
+    """Every table is reached through an index, by the user's id."""
+    for node in nodes(top):
+        assert node["Node Type"] != "Seq Scan", node
+        if "Index Name" in node:
+            table = "users" if node["Index Name"].startswith("users") else "tasks"
+            assert KEY[table] in node["Index Cond"], node
+
+
+def assert_walks(top: Node, query: ListQuery) -> None:
+    """The page is read off the index in its order, from the cursor on."""
+    assert not [node for node in nodes(top) if "Sort" in node["Node Type"]]
+    [scan] = [node for node in nodes(top) if node.get("Relation Name") == "tasks"]
+    assert (scan["Node Type"], scan["Index Name"]) == ("Index Scan", NEWEST_FIRST)
+    assert ("ROW(created_at, id)" in scan["Index Cond"]) == (query.cursor is not None)
+
+
+async def test_without_an_index_that_fits_the_planner_would_read_the_whole_table(
+    connection: asyncpg.Connection,
+) -> None:
+    text = await connection.fetchval("EXPLAIN (FORMAT JSON) SELECT 1 FROM tasks WHERE title = ''")
+    assert "Seq Scan" in {node["Node Type"] for node in nodes(json.loads(text)[0]["Plan"])}
+
+
+async def test_no_generic_plan_of_a_list_reads_the_whole_table(connection: asyncpg.Connection) -> None:
+    planned = set()
+    for query in queries():
+        statement = STATEMENTS.page(query)
+        if statement not in planned:
+            planned.add(statement)
+            top = await generic_plan(connection, statement)
+            assert_confined(top)
+            if query.sort == "created":
+                assert_walks(top, query)
+
+
+@pytest.mark.parametrize("whose", ["ordinary", "big"])
+async def test_no_plan_of_a_list_for_its_own_parameters_reads_the_whole_table(
+    connection: asyncpg.Connection, whose: str
+) -> None:
+    user_id = BIG if whose == "big" else (await probe_ids(connection))[0]
+    for query in queries():
+        top = await plan(connection, STATEMENTS.page(query), values(query, user_id))
+        assert_confined(top)
+        if query.sort == "created" and whose == "big":
+            assert_walks(top, query)
+
+
+def other_statements(seeded: Settings) -> dict[str, Statement]:
+    """All but the lists, by name."""
+    database = Database(seeded)
+    users = UserRepository(
+        database, TaskRepository(database, priority_case="upper", cache_bytes=0), priority_case="upper"
+    )
+    found = {**vars(STATEMENTS), **vars(users)}
+    return {name: statement for name, statement in found.items() if isinstance(statement, Statement)}
+
+
+async def test_no_other_statement_reads_the_whole_table(seeded: Settings, connection: asyncpg.Connection) -> None:
+    row = await connection.fetchrow("SELECT user_id, id AS task_id FROM tasks WHERE user_id = $1 LIMIT 1", BIG)
+    arguments = {**CHANGES, **row, "known": [], "email": None, "name": None}
+    statements = other_statements(seeded)
+    assert len(statements) == 7
+    for statement in statements.values():
+        assert_confined(await generic_plan(connection, statement))
+        assert_confined(await plan(connection, statement, arguments))
+
+
+async def middle_of_the_list(connection: asyncpg.Connection, user_id: str) -> str:
+    place = await connection.fetchval(
+        """SELECT json_build_array(created_at, id)::text FROM tasks WHERE user_id = $1 AND deleted_at IS NULL
+           ORDER BY created_at DESC, id DESC OFFSET $2""",
+        user_id,
+        BIG_TASKS // 2,
+    )
+    return cursor.encode("created", "desc", place)
+
+
+def scan_of_tasks(top: Node) -> Node:
+    [scan] = [node for node in nodes(top) if node.get("Relation Name") == "tasks"]
+    return scan
+
+
+@GENERIC_AND_CUSTOM
+@pytest.mark.parametrize(
+    ("filters", "most"), [("", 6), ("&status=pending", 60), ("&tag=home", 150), ("&search=milk", 150)]
+)
+async def test_a_deep_page_reads_what_it_shows_and_not_what_it_skips(
+    connection: asyncpg.Connection, filters: str, most: int, generic: bool
+) -> None:
+    place = await middle_of_the_list(connection, BIG)
+    for page in (f"limit=5{filters}", f"limit=5{filters}&cursor={place}"):
+        query = parse(page.encode())
+        top = await run(connection, STATEMENTS.page(query), values(query, BIG), generic=generic)
+        assert 6 <= scan_of_tasks(top)["Actual Rows"] <= most
+
+
+@GENERIC_AND_CUSTOM
+@pytest.mark.parametrize("page", ["", "status=pending", "sort=title", "sort=updated"])
+async def test_a_list_reads_no_tombstones(connection: asyncpg.Connection, page: str, generic: bool) -> None:
+    user_id = await user_with_tombstones(connection)
+    query = parse(page.encode())
+    top = await run(connection, STATEMENTS.page(query), values(query, user_id), generic=generic)
+    assert scan_of_tasks(top)["Actual Rows"] == LIVE
+    assert rows_thrown_away(top) == 0
+
+
+@GENERIC_AND_CUSTOM
+@pytest.mark.parametrize("name", ["_profile", "_stats"])
+async def test_numbers_count_no_tombstones(
+    seeded: Settings, connection: asyncpg.Connection, name: str, generic: bool
+) -> None:
+    arguments = {"user_id": await user_with_tombstones(connection), "email": None, "name": None}
+    top = await run(connection, other_statements(seeded)[name], arguments, generic=generic)
+    assert scan_of_tasks(top)["Actual Rows"] == LIVE
+    assert rows_thrown_away(top) == 0
+
+
+async def user_with_tombstones(connection: asyncpg.Connection) -> str:
+    user_id = random_user()
+    await connection.execute("INSERT INTO users (id) VALUES ($1)", user_id)
+    await connection.execute(
+        """INSERT INTO tasks (user_id, title, revision, deleted_at)
+           SELECT $1, 'x', n, CASE WHEN n > $2::int THEN now() END FROM generate_series(1, 1000) AS n""",
+        user_id,
+        LIVE,
+    )
+    return user_id
+
+
+def rows_thrown_away(top: Node) -> int:
+    return sum(node.get("Rows Removed by Filter", 0) for node in nodes(top) if node.get("Relation Name") == "tasks")
+
+
+@pytest.mark.parametrize("name", ["update", "complete"])
+async def test_a_write_to_a_table_without_gaps_stays_on_its_page(connection: asyncpg.Connection, name: str) -> None:
+    """What PostgreSQL calls HOT: no index is written, and the page cleans itself."""
+    rows = await connection.fetch(
+        """SELECT DISTINCT ON (user_id) user_id, id AS task_id FROM tasks WHERE deleted_at IS NULL
+           ORDER BY user_id, md5(id::text) LIMIT 500"""
+    )
+    statement = getattr(STATEMENTS, name)
+    transaction = connection.transaction()
+    await transaction.start()
+    for row in rows:
+        await connection.execute(statement.sql, *statement.arguments({**CHANGES, **row}))
+    updated = await connection.fetch(
+        "SELECT relname, n_tup_upd, n_tup_hot_upd FROM pg_stat_xact_user_tables WHERE relname IN ('tasks', 'users')"
+    )
+    await transaction.rollback()
+    assert {row["relname"]: row["n_tup_upd"] for row in updated} == {"tasks": 500, "users": 500}
+    for row in updated:
+        assert row["n_tup_hot_upd"] >= 490, row

@@ -1,0 +1,41 @@
+"""Every list that can be asked for: each combination of filters, sort, order and place."""
+
+from collections.abc import Iterator
+from itertools import product
+from typing import get_args
+from urllib.parse import urlencode
+
+from app.tasks import cursor
+from app.tasks.query import ListQuery, Order, Sort, Status, parse
+
+DUE = (
+    {},
+    {"due_after": "2025-03-01"},
+    {"due_before": "2025-09-01"},
+    {"due_after": "2025-03-01", "due_before": "2025-09-01"},
+)
+PLACES = {
+    "created": ['["2025-06-01T00:00:00Z",50000]'],
+    "updated": ["[1750000000000000,50000]"],
+    "due_date": ['["2025-06-01T00:00:00Z",50000]', "[null,50000]"],
+    "priority": ['["MEDIUM",50000]'],
+    "title": ['["Fix the roof",50000]'],
+}
+"""Sort key and id of a task somewhere in the middle."""
+
+
+def queries() -> Iterator[ListQuery]:
+    for status, priority, tag, search, due, sort, order in product(
+        get_args(Status),
+        ({}, {"priority": "HIGH"}),
+        ({}, {"tag": "home"}),
+        ({}, {"search": "milk"}),
+        DUE,
+        get_args(Sort),
+        get_args(Order),
+    ):
+        cursors = ({"cursor": cursor.encode(sort, order, place)} for place in PLACES[sort])
+        for place in ({}, {"offset": "100"}, *cursors):
+            filters = {"status": status, **priority, **tag, **search, **due}
+            parameters = {**filters, "sort": sort, "order": order, **place, "limit": "50"}
+            yield parse(urlencode(parameters).encode())
