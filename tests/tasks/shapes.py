@@ -8,7 +8,7 @@ from urllib.parse import urlencode
 from app.tasks import cursor
 from app.tasks.query import ListQuery, Order, Sort, Status, parse
 
-DUE = (
+DUE: tuple[dict[str, str], ...] = (
     {},
     {"due_after": "2025-03-01"},
     {"due_before": "2025-09-01"},

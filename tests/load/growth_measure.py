@@ -1,0 +1,125 @@
+"""Times one request of one user in two ways: its statement on a connection, and the whole application around it.
+
+The list cache is off and nothing is known to the client, so every answer is made anew.
+"""
+
+import statistics
+import time
+from collections import defaultdict
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import Any, Final
+
+import asyncpg
+from litestar import Litestar
+from msgspec import Struct, field
+
+from app.auth.mint import mint
+from app.db.statement import Statement
+from app.settings import Settings
+from app.tasks import listing
+from app.tasks.query import parse
+from app.tasks.statements import TaskStatements
+from tests.conftest import running
+
+STATEMENTS: Final = TaskStatements("upper")
+MILLI: Final = 1e3
+OK: Final = 200
+
+
+class Table(Struct):
+    """A seeded database: the application on it, a connection beside the application's, and whom to ask about."""
+
+    tasks: int
+    megabytes: int
+    settings: Settings
+    app: Litestar
+    connection: asyncpg.Connection
+    probes: list[str]
+    anyone: list[str]
+    prepared: dict[Statement, Any] = field(default_factory=dict)
+    tokens: dict[str, bytes] = field(default_factory=dict)
+
+    async def statement(self, user_id: str, query: str) -> float:
+        """Seconds of the list statement, prepared before, as the fast lane runs it."""
+        parsed = parse(query.encode())
+        statement = STATEMENTS.page(parsed)
+        if statement not in self.prepared:
+            self.prepared[statement] = await self.connection.prepare(statement.sql)
+        values = {**listing.arguments(parsed), "user_id": user_id, "known": []}
+        arguments = statement.arguments(values)
+        started = time.perf_counter()
+        await self.prepared[statement].fetchrow(*arguments)
+        return time.perf_counter() - started
+
+    async def request(self, user_id: str, query: str) -> float:
+        """Seconds of a request for the list through the application's ASGI interface."""
+        return (await self._get(user_id, "/tasks", query))[0]
+
+    async def numbers(self, user_id: str, path: str) -> float:
+        """Seconds of a request for the profile (an empty path) or the statistics."""
+        return (await self._get(user_id, path))[0]
+
+    async def cursor(self, user_id: str, query: str, offset: int) -> str:
+        """Return the cursor of the place after the first `offset` tasks of a list."""
+        _, headers = await self._get(user_id, "/tasks", f"{query}&limit=1&offset={offset - 1}")
+        return headers[b"link"].decode().partition("cursor=")[2].partition(">")[0]
+
+    async def _get(self, user_id: str, path: str, query: str = "") -> tuple[float, dict[bytes, bytes]]:
+        token = self.tokens.setdefault(user_id, f"Bearer {mint(self.settings, user_id, 24 * 3600)}".encode())
+        sent: list[Any] = []
+        scope: Any = {
+            "type": "http",
+            "asgi": {"version": "3.0"},
+            "http_version": "1.1",
+            "method": "GET",
+            "scheme": "http",
+            "path": f"/api/me{path}",
+            "raw_path": f"/api/me{path}".encode(),
+            "root_path": "",
+            "query_string": query.encode(),
+            "headers": [(b"host", b"localhost"), (b"authorization", token)],
+            "client": ("127.0.0.1", 1),
+            "server": ("127.0.0.1", 8000),
+            "extensions": {},
+        }
+
+        async def receive() -> Any:
+            return {"type": "http.request", "body": b"", "more_body": False}
+
+        async def send(message: Any) -> None:
+            sent.append(message)
+
+        started = time.perf_counter()
+        await self.app(scope, receive, send)
+        seconds = time.perf_counter() - started
+        if sent[0]["status"] != OK:
+            raise RuntimeError(f"{path}?{query} was answered with {sent[0]['status']}")
+        return seconds, dict(sent[0]["headers"])
+
+
+@asynccontextmanager
+async def opened(settings: Settings, tasks: int, probes: list[str]) -> AsyncIterator[Table]:
+    connection = await asyncpg.connect(settings.database_url)
+    anyone = [row[0] for row in await connection.fetch("SELECT id FROM users ORDER BY md5(id) LIMIT 10000")]
+    size = await connection.fetchval("SELECT pg_database_size(current_database()) / 2 ^ 20")
+    async with running(settings) as app:
+        yield Table(tasks, round(size), settings, app, connection, probes, anyone)
+    await connection.close()
+
+
+class Timer:
+    """Medians of repetitions that took turns, in milliseconds; what is slow is repeated less often."""
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self._taken: dict[Any, list[float]] = defaultdict(list)
+
+    async def time(self, key: Any, call: Callable[[], Awaitable[float]]) -> None:
+        """Run it once more, unless it has had its seconds."""
+        if sum(self._taken[key]) < self._seconds:
+            self._taken[key].append(await call())
+
+    def median(self, key: Any) -> float:
+        """Return the median without the first repetition, which compiles and prepares."""
+        return statistics.median(self._taken[key][1:] or self._taken[key]) * MILLI
