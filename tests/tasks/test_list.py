@@ -204,3 +204,42 @@ async def test_a_task_is_304_until_that_task_changes(four: httpx.AsyncClient) ->
     assert (await four.get(url, headers={"If-None-Match": tag})).status_code == 304
     await four.patch(url, json={"title": "changed"})
     assert (await four.get(url, headers={"If-None-Match": tag})).json()["title"] == "changed"
+
+
+@pytest.mark.parametrize("order", ["asc", "desc"])
+@pytest.mark.parametrize("filters", [{"tag": "even"}, {"status": "pending"}, {"priority": "HIGH", "search": "2"}])
+async def test_filtered_pages_are_the_whole_list_filtered(
+    client: httpx.AsyncClient,
+    next_page: Callable[[httpx.Response], str | None],
+    filters: dict[str, str],
+    order: str,
+) -> None:
+    await seed(
+        client,
+        *(
+            {
+                "title": str(number),
+                "tags": ["odd" if number % 2 else "even"],
+                "completed": number % 3 == 0,
+                "priority": "HIGH" if number % 5 else "LOW",
+            }
+            for number in range(30)
+        ),
+    )
+    matches = {
+        "tag": lambda task: filters["tag"] in task["tags"],
+        "status": lambda task: not task["completed"],
+        "priority": lambda task: task["priority"] == filters["priority"],
+        "search": lambda task: filters["search"] in task["title"],
+    }
+    whole = (await client.get(TASKS, params={"order": order})).json()
+    expected = [task["title"] for task in whole if all(matches[name](task) for name in filters)]
+    found: list[str] = []
+    url: str | None = str(httpx.URL(TASKS, params={**filters, "order": order, "limit": 4}))
+    while url:
+        response = await client.get(url)
+        found += [task["title"] for task in response.json()]
+        url = next_page(response)
+    assert found == expected
+    second = await client.get(TASKS, params={**filters, "order": order, "limit": 4, "offset": 4})
+    assert [task["title"] for task in second.json()] == expected[4:8]
