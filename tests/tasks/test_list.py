@@ -226,7 +226,7 @@ async def test_filtered_pages_are_the_whole_list_filtered(
             for number in range(30)
         ),
     )
-    matches = {
+    matches: dict[str, Callable[[dict[str, Any]], bool]] = {
         "tag": lambda task: filters["tag"] in task["tags"],
         "status": lambda task: not task["completed"],
         "priority": lambda task: task["priority"] == filters["priority"],
