@@ -35,6 +35,8 @@ def create_engine(settings: Settings) -> tuple[AsyncEngine, bool]:
         },
     )
     event.listen(engine.sync_engine, "connect", _keep_alive)
+    if not address.pooled:
+        event.listen(engine.sync_engine, "connect", _plan_once)
     event.listen(engine.sync_engine, "checkout", _discard_if_closed)
     named = not address.pooled if settings.database_statements == "auto" else settings.database_statements == "named"
     return engine, named
@@ -49,6 +51,15 @@ def _keep_alive(dbapi_connection: Any, _record: Any) -> None:
     for name, (level, value) in KEEPALIVE.items():
         if hasattr(socket, name):  # macOS lacks some
             connected.setsockopt(level, getattr(socket, name), value)
+
+
+def _plan_once(dbapi_connection: Any, _record: Any) -> None:
+    """Plan a prepared statement once, for any parameters: the plans that tests/db/test_plans.py asserts.
+
+    Left to itself PostgreSQL plans some lists anew each time, and may read the whole table for a user who owns much of
+    it. Poolers would pass the setting on to others; docs/scaling.md has the same for a role.
+    """
+    dbapi_connection.run_async(lambda driver: driver.execute("SET plan_cache_mode = force_generic_plan"))
 
 
 def _discard_if_closed(dbapi_connection: Any, _record: Any, _proxy: Any) -> None:

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import asyncpg
 import pytest
+import sqlalchemy as sa
 
 from app.db.engine import create_engine
 from app.settings import Settings, StatementMode
@@ -58,3 +59,13 @@ async def test_connections_that_ended_while_idle_are_replaced_unnoticed(settings
         answer = await client.get("/api/me/tasks")
         assert answer.status_code == 200
         assert [task["title"] for task in answer.json()] == ["kept"]
+
+
+@pytest.mark.parametrize(("parameter", "mode"), [("", "force_generic_plan"), ("&pgbouncer=true", "auto")])
+async def test_direct_connections_plan_a_statement_once_and_pooled_ones_are_left_alone(
+    settings: Settings, parameter: str, mode: str
+) -> None:
+    engine, _ = create_engine(replace(settings, database_url=settings.database_url + parameter))
+    async with engine.connect() as connection:
+        assert await connection.scalar(sa.text("SHOW plan_cache_mode")) == mode
+    await engine.dispose()
