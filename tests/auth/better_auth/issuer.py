@@ -21,23 +21,23 @@ PASSWORD: Final = "correct horse battery staple"
 
 
 class UnusableNodeError(Exception):
-    """Better Auth cannot run here; the message says what is missing."""
+    """Programs for Node cannot run here; the message says what is missing."""
 
 
-def install() -> None:
-    """Install what package-lock.json names, once per version of that file. Raises UnusableNodeError."""
+def install(folder: Path = FOLDER) -> None:
+    """Install what the folder's package-lock.json names, once per version of that file. Raises UnusableNodeError."""
     if shutil.which("node") is None or shutil.which("npm") is None:
         raise UnusableNodeError("node or npm is not installed")
     version = subprocess.run(["node", "--version"], check=True, capture_output=True, text=True).stdout.strip()
     if int(version.removeprefix("v").partition(".")[0]) < NODE_VERSION:
         raise UnusableNodeError(f"node {version} is older than {NODE_VERSION}")
-    lock, installed = FOLDER / "package-lock.json", FOLDER / "node_modules" / ".installed"
+    lock, installed = folder / "package-lock.json", folder / "node_modules" / ".installed"
     if installed.is_file() and installed.read_bytes() == lock.read_bytes():
         return
     npm = subprocess.run(
         ["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund"],
         check=False,
-        cwd=FOLDER,
+        cwd=folder,
         capture_output=True,
         text=True,
     )

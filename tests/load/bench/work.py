@@ -1,0 +1,44 @@
+"""What is measured, in the order of the tables."""
+
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass
+from typing import Final
+
+from tests.load.bench import checks, plans
+from tests.load.bench.plans import Data, Request
+
+
+@dataclass(frozen=True)
+class Work:
+    """One kind of request: its plan, its check, and the script that sends it."""
+
+    key: str
+    title: str
+    plan: Callable[[Data], Iterable[Request]]
+    check: Callable[[checks.Exchange], Awaitable[None]]
+    script: str = "replay.lua"
+    is_list: bool = False
+    writes: bool = False
+    warm_ups: int = 1
+    """How many times the usual warm-up it takes until caches are as full as they will be."""
+
+
+CONDITIONAL: Final = "list-304"
+"""Its plan depends on the tags that a contender hands out."""
+
+WORK: Final = (
+    Work("list", "list of 50", plans.lists, checks.lists, is_list=True),
+    Work(
+        CONDITIONAL,
+        "list, If-None-Match",
+        lambda data: plans.conditional_lists(data, {}),
+        checks.conditional_lists,
+    ),
+    Work("filtered", "filtered list", plans.filtered_lists, checks.filtered_lists, is_list=True),
+    Work("one", "one task", plans.single_tasks, checks.single_tasks),
+    Work("create", "create", plans.creations, checks.creations, writes=True),
+    Work("patch", "patch", plans.patches, checks.patches, writes=True),
+    Work("toggle", "toggle", plans.toggles, checks.toggles, writes=True),
+    Work("churn", "create + delete", plans.creations, checks.churn, script="churn.lua", writes=True),
+    Work("mix", "90/10 mix, 2,000 users", plans.mix, checks.mix, writes=True, warm_ups=4),
+)
