@@ -1,0 +1,113 @@
+import json
+import subprocess
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from app.auth.mint import mint
+from app.settings import Settings
+from tests.conftest import SENSITIVE, random_user
+from tests.load.bench.environment import FOLDER
+from tests.processes import environment
+from tests.servers import serving
+
+PEOPLE = 5
+STEPS = {
+    "list",
+    "list, filtered",
+    "create",
+    "one task",
+    "patch",
+    "complete",
+    "list, If-None-Match",
+    "delete",
+    "stats",
+}
+
+pytestmark = pytest.mark.usefixtures("tools")
+
+
+def locust(address: str, seconds: int, **variables: str) -> subprocess.CompletedProcess[str]:
+    options = ("--headless", "--json", "--host", address, "--users", str(PEOPLE), "--spawn-rate", str(PEOPLE))
+    return subprocess.run(
+        (FOLDER / "bin" / "locust", "-f", "tests/load/locustfile.py", *options, "--run-time", f"{seconds}s"),
+        env=environment(LOAD_TASKS="3", LOAD_THINK_SECONDS="0.01", **variables),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def statistics(done: subprocess.CompletedProcess[str]) -> dict[str, Any]:
+    return {entry["name"]: entry for entry in json.loads(done.stdout)}
+
+
+def test_people_with_tokens_of_the_secret_take_every_step_without_a_failure(settings: Settings) -> None:
+    with serving(settings) as address:
+        done = locust(address, 4, BETTER_AUTH_SECRET=settings.better_auth_secret, LOAD_USERS=str(PEOPLE))
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert statistics(done).keys() == STEPS
+    assert all(entry["num_requests"] > 0 for entry in statistics(done).values())
+    assert not [entry["name"] for entry in statistics(done).values() if entry["num_failures"]]
+
+
+def test_people_with_tokens_from_a_file_are_let_in(settings: Settings, tmp_path: Path) -> None:
+    file = tmp_path / "tokens"
+    issued = [mint(settings, random_user(), 600) for _ in range(PEOPLE)]
+    SENSITIVE.update(issued)
+    file.write_text("\n".join(issued))
+    with serving(settings) as address:
+        done = locust(address, 2, LOAD_TOKEN_FILE=str(file))
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert statistics(done)["create"]["num_requests"] > 0
+
+
+@contextmanager
+def refusing(headers: dict[str, str]) -> Iterator[tuple[str, list[str]]]:
+    """A server that answers everything with 503, and the methods it was asked with."""
+    asked: list[str] = []
+
+    class Refusal(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            asked.append(self.command)
+            self.send_response(503)
+            for name, value in headers.items():
+                self.send_header(name, value)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        def log_message(self, *_: Any) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Refusal) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}", asked
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+def test_people_who_are_told_to_come_back_later_do_not_come_back_earlier(settings: Settings) -> None:
+    with refusing({"Retry-After": "60"}) as (address, asked):
+        done = locust(address, 3, BETTER_AUTH_SECRET=settings.better_auth_secret)
+    assert len(asked) == PEOPLE
+    assert statistics(done)["list"]["num_failures"] == PEOPLE
+
+
+def test_people_come_back_when_they_were_told_to(settings: Settings) -> None:
+    with refusing({"Retry-After": "0"}) as (address, asked):
+        locust(address, 3, BETTER_AUTH_SECRET=settings.better_auth_secret)
+    assert len(asked) > PEOPLE
+
+
+def test_without_secret_and_tokens_it_ends_with_one_sentence() -> None:
+    done = locust("http://127.0.0.1:1", 1)
+    assert done.returncode != 0
+    assert "Set BETTER_AUTH_SECRET, or LOAD_TOKEN_FILE" in done.stderr + done.stdout
