@@ -111,7 +111,7 @@ class Person(HttpUser):
 
     def ask(self, method: str, path: str, name: str, **options: Any) -> Any:
         """Send a request until it is answered, as a good client does: after a refusal it waits as long as Retry-After
-        says, and it never repeats a write whose outcome is unknown. Refusals count as failures; any other ends the visit.
+        says, and it never repeats a write whose outcome is unknown. Refusals are failures; any other ends the visit.
         """
         while True:
             with self.client.request(method, path, name=name, catch_response=True, **options) as answer:
@@ -122,5 +122,5 @@ class Person(HttpUser):
                 answer.failure(f"{answer.status_code} {code}")
                 wait = answer.headers.get("Retry-After", "")
                 if answer.status_code not in UNAVAILABLE or not wait.isdecimal() or code == "outcome_unknown":
-                    raise InterruptTaskSet(reschedule=False)
+                    raise InterruptTaskSet(reschedule=False)  # type: ignore[no-untyped-call]
             time.sleep(int(wait))  # Locust has made it a pause of this person only

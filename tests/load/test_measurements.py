@@ -1,0 +1,33 @@
+import re
+import subprocess
+import sys
+
+import pytest
+
+
+def printed(module: str, *arguments: str) -> str:
+    command = (sys.executable, "-m", f"tests.load.{module}", *arguments)
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def test_cost_of_our_own_code_is_printed_for_every_kind_of_read_and_profiled_on_demand() -> None:
+    output = printed("own_code", "--rounds", "1", "--requests", "50", "--profile")
+    kinds = re.findall(r"^(\S.*?) +[\d.]+ +[\d.]+$", output, flags=re.MULTILINE)
+    assert kinds == ["list, cached", "list, cold", "list, If-None-Match", "one task", "one task, If-None-Match"]
+    assert output.count("function calls") == len(kinds)
+
+
+def test_cold_start_is_printed_whole_and_in_parts() -> None:
+    output = printed("cold_start", "--rounds", "1")
+    parts = re.findall(r"^ *(.+?):? +\d+ ms$", output, flags=re.MULTILINE)
+    assert parts == ["litestar run, to the first answer", "interpreter", "import", "application", "first request"]
+
+
+@pytest.mark.usefixtures("tools")
+def test_endurance_prints_memory_as_requests_go_by_and_its_growth() -> None:
+    output = printed("endurance", "--requests", "1500", "--step", "500")
+    assert re.search(r"^ +0 +\d+\.\d$", output, flags=re.MULTILINE)
+    assert len(re.findall(r"^ +[1-9]\d* +\d+\.\d$", output, flags=re.MULTILINE)) >= 2
+    assert re.search(r"^Growth over the second half: -?\d+\.\d%$", output, flags=re.MULTILINE)
