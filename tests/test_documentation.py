@@ -150,6 +150,12 @@ def pinned(name: str) -> dict[str, str]:
     [
         ("requirements.txt", PROJECT["project"]["dependencies"]),
         ("requirements-dev.txt", PROJECT["project"]["dependencies"] + PROJECT["dependency-groups"]["dev"]),
+        (
+            "requirements-peers.txt",
+            PROJECT["project"]["dependencies"]
+            + PROJECT["dependency-groups"]["peers"]
+            + PROJECT["dependency-groups"]["load"],
+        ),
     ],
 )
 def test_pinned_requirements_satisfy_the_project(file: str, declared: list[str]) -> None:
@@ -158,8 +164,9 @@ def test_pinned_requirements_satisfy_the_project(file: str, declared: list[str])
         assert versions[canonicalize_name(requirement.name)] in requirement.specifier, requirement
 
 
-def test_development_has_the_versions_of_production() -> None:
-    assert pinned("requirements.txt").items() <= pinned("requirements-dev.txt").items()
+@pytest.mark.parametrize("file", ["requirements-dev.txt", "requirements-peers.txt"])
+def test_development_and_benchmark_have_the_versions_of_production(file: str) -> None:
+    assert pinned("requirements.txt").items() <= pinned(file).items()
 
 
 def test_container_has_neither_root_nor_a_shell_command_nor_development_packages() -> None:

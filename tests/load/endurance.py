@@ -22,9 +22,8 @@ CONNECTIONS: Final = 32
 async def grow(running: Database, requests: int, step: int) -> list[tuple[int, float]]:
     """Return how many requests had been answered, and how much memory was resident then, at the start and per step."""
     data = Data(*(seed.users(group, running.settings) for group in ("reader", "writer", "mixed")))
-    folder = database.FOLDER / "run"
-    async with contenders.serving([contenders.ours(1)], running.settings, folder) as [ours]:
-        plan = folder / "mix.plan"
+    async with contenders.serving([contenders.ours(1)], running.settings) as [ours]:
+        plan = database.FOLDER / "mix.plan"
         plan.write_text(plans.text(plans.mix(data)))
         answered, seen = 0, [(0, usage.resident_mebibytes(ours.process_id))]
         click.echo(f"{'requests':>10}{'MiB':>8}\n{0:>10}{seen[0][1]:>8.1f}")

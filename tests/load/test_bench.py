@@ -62,3 +62,11 @@ def test_the_results_can_be_drawn(run: tuple[str, Path], tmp_path: Path) -> None
     drawn = picture.read_text()
     assert drawn.startswith("<?xml")
     assert drawn.rstrip().endswith("</svg>")
+
+
+def test_without_wrk_it_ends_with_one_sentence() -> None:
+    done = subprocess.run(
+        (sys.executable, "-m", "tests.load.bench"), env={"PATH": ""}, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 1
+    assert done.stderr == "Error: wrk is not installed; it makes the load (apt-get install wrk).\n"

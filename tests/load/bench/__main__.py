@@ -72,9 +72,8 @@ def _measure(
     direct, latency = running.settings.database_url, options["added_latency"]
 
     async def measured(url: str) -> list[Cell]:
-        logs = database.FOLDER / "run"
-        async with contenders.serving(chosen, replace(running.settings, database_url=url), logs) as serving:
-            return await Bench(running, data, effort, logs).measure(serving, work)
+        async with contenders.serving(chosen, replace(running.settings, database_url=url)) as serving:
+            return await Bench(running, data, effort).measure(serving, work)
 
     with database.delayed(direct, latency) if latency else nullcontext(direct) as url:
         return asyncio.run(measured(url))

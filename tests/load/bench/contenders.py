@@ -2,9 +2,9 @@
 
 import asyncio
 import os
-import subprocess
-from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import ExitStack, asynccontextmanager, contextmanager
+from asyncio.subprocess import Process
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -19,6 +19,7 @@ from tests.load.bench.environment import PYTHON, ROOT
 from tests.processes import free_port
 
 POOL_SIZE: Final = 10
+LOGS: Final = Path(".dev") / "bench" / "run"
 START_SECONDS: Final = 60
 END_SECONDS: Final = 10
 FASTIFY: Final = ROOT / "tests" / "load" / "peers" / "fastify"
@@ -101,20 +102,16 @@ def available(workers: Sequence[int], only: Sequence[str]) -> list[Contender]:
 
 
 @asynccontextmanager
-async def serving(contenders: Sequence[Contender], settings: Settings, folder: Path) -> AsyncIterator[list[Running]]:
-    """Run the contenders side by side for the length of the block; their output goes to files in `folder`."""
-    with ExitStack() as stack:
-        yield list(
-            await asyncio.gather(
-                *(_served(*stack.enter_context(_started(contender, settings, folder))) for contender in contenders)
-            )
-        )
+async def serving(contenders: Sequence[Contender], settings: Settings) -> AsyncIterator[list[Running]]:
+    """Run the contenders side by side for the length of the block; their output goes to files."""
+    async with AsyncExitStack() as stack:
+        started = [await stack.enter_async_context(_started(contender, settings)) for contender in contenders]
+        await asyncio.gather(*(_until_served(process, running) for process, running in started))
+        yield [running for _, running in started]
 
 
-@contextmanager
-def _started(
-    contender: Contender, settings: Settings, folder: Path
-) -> Iterator[tuple[Running, subprocess.Popen[bytes], Path]]:
+@asynccontextmanager
+async def _started(contender: Contender, settings: Settings) -> AsyncIterator[tuple[Process, Running]]:
     port = free_port()
     variables = {
         **{name: os.environ[name] for name in ("HOME", "LANG", "PATH", "TMPDIR") if name in os.environ},
@@ -127,30 +124,34 @@ def _started(
         "NODE_ENV": "production",
         **contender.variables,
     }
-    folder.mkdir(parents=True, exist_ok=True)
-    log = folder / f"{contender.key}.log"
-    with log.open("wb") as output:  # the folder has no .env, which our own settings would read
-        process = subprocess.Popen(contender.command, cwd=folder, env=variables, stdout=output, stderr=output)
+    LOGS.mkdir(parents=True, exist_ok=True)  # it has no .env, which our own settings would read
+    program, *arguments = contender.command
+    with (LOGS / f"{contender.key}.log").open("wb") as output:
+        process = await asyncio.create_subprocess_exec(
+            program, *arguments, cwd=LOGS, env=variables, stdout=output, stderr=output
+        )
     try:
-        yield Running(contender, f"http://127.0.0.1:{port}", process.pid), process, log
+        yield process, Running(contender, f"http://127.0.0.1:{port}", process.pid)
     finally:
-        process.terminate()
+        if process.returncode is None:
+            process.terminate()
         try:
-            process.wait(END_SECONDS)
-        except subprocess.TimeoutExpired:
+            await asyncio.wait_for(process.wait(), END_SECONDS)
+        except TimeoutError:
             process.kill()
-            process.wait()
+            await process.wait()
 
 
-async def _served(running: Running, process: subprocess.Popen[bytes], log: Path) -> Running:
+async def _until_served(process: Process, running: Running) -> None:
     """Wait for an answer, whichever: without a token it is a refusal."""
     async with asyncio.timeout(START_SECONDS), httpx.AsyncClient() as client:
         while True:
             try:
                 await client.get(f"{running.url}/api/nobody/tasks")
             except httpx.TransportError:
-                if process.poll() is not None:
-                    raise click.ClickException(f"{running.contender.title} ends at its start; see {log}.") from None
+                if process.returncode is not None:
+                    title = running.contender.title
+                    raise click.ClickException(f"{title} ends at its start; its output is in {LOGS}.") from None
                 await asyncio.sleep(0.05)
             else:
-                return running
+                return

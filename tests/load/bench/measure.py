@@ -15,7 +15,7 @@ from msgspec import Struct
 from tests.load.bench import plans, seed, usage, wrk
 from tests.load.bench.checks import Exchange, WrongAnswerError
 from tests.load.bench.contenders import Running
-from tests.load.bench.database import Database, until_idle
+from tests.load.bench.database import FOLDER, Database, until_idle
 from tests.load.bench.plans import Data
 from tests.load.bench.work import CONDITIONAL, Work
 
@@ -51,13 +51,12 @@ class Effort:
 
 
 class Bench:
-    """Measures contenders that run already; `folder` holds the plans."""
+    """Measures contenders that run already."""
 
-    def __init__(self, database: Database, data: Data, effort: Effort, folder: Path) -> None:
+    def __init__(self, database: Database, data: Data, effort: Effort) -> None:
         self._database = database
         self._data = data
         self._effort = effort
-        self._folder = folder
 
     async def measure(self, contenders: Sequence[Running], work: Sequence[Work]) -> list[Cell]:
         """Run all rounds."""
@@ -122,7 +121,7 @@ class Bench:
             await work.check(exchange)
             if work.key == CONDITIONAL and running.contender.conditional:
                 requests = plans.conditional_lists(self._data, await self._tags(client))
-        plan = self._folder / f"{work.key}.plan"
+        plan = FOLDER / f"{work.key}.plan"
         plan.write_text(plans.text(requests))
         return plan
 

@@ -47,8 +47,12 @@ class Client(End):
     async def _connect(self, transport: asyncio.Transport) -> None:
         server = End()
         server.peer = transport
-        self.peer, _ = await self._loop.create_unix_connection(lambda: server, str(self._target))
-        transport.resume_reading()
+        try:
+            self.peer, _ = await self._loop.create_unix_connection(lambda: server, str(self._target))
+        except OSError:
+            transport.abort()
+        else:
+            transport.resume_reading()
 
     def data_received(self, data: bytes) -> None:
         self._held.append(data)

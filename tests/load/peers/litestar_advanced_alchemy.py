@@ -25,7 +25,7 @@ from litestar.handlers import BaseRouteHandler
 from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
 from litestar.security.jwt import JWTAuth, Token
 from msgspec import UNSET, Meta, Struct, UnsetType
-from sqlalchemy import BigInteger, DateTime, Identity, SmallInteger, Text
+from sqlalchemy import BigInteger, DateTime, Identity, SmallInteger, Text, select
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -92,9 +92,6 @@ class TaskService(service.SQLAlchemyAsyncRepositoryService[TaskModel]):
 
     repository_type = Repo
 
-    async def one_of(self, user_id: str, task_id: int) -> TaskModel:
-        return await self.get_one(user_id=user_id, id=task_id, deleted_at=None)
-
 
 Tasks = NamedDependency[TaskService]
 
@@ -107,7 +104,9 @@ def own_tasks(connection: ASGIConnection[Any, str, Token, Any], _: BaseRouteHand
 class TaskController(Controller):
     path = "/api/{user_id:str}/tasks"
     guards = [own_tasks]  # noqa: RUF012 - Litestar reads it from the class
-    dependencies = providers.create_service_dependencies(TaskService, "tasks")
+    dependencies = providers.create_service_dependencies(
+        TaskService, "tasks", statement=select(TaskModel).where(TaskModel.deleted_at.is_(None))
+    )
 
     @get()
     async def list_tasks(
@@ -118,7 +117,7 @@ class TaskController(Controller):
         tag: FromQuery[str | None] = None,
         limit: Annotated[int, QueryParameter(ge=1, le=1000)] = 1000,
     ) -> list[Task]:
-        wanted: list[Any] = [TaskModel.user_id == user_id, TaskModel.deleted_at.is_(None)]
+        wanted: list[Any] = [TaskModel.user_id == user_id]
         if status != "all":
             wanted.append(TaskModel.completed == (status == "completed"))
         if tag:
@@ -139,25 +138,23 @@ class TaskController(Controller):
 
     @get("/{task_id:int}")
     async def get_task(self, user_id: FromPath[str], task_id: FromPath[int], tasks: Tasks) -> Task:
-        return tasks.to_schema(await tasks.one_of(user_id, task_id), schema_type=Task)
+        return tasks.to_schema(await tasks.get((user_id, task_id)), schema_type=Task)
 
     @patch("/{task_id:int}")
     async def update_task(
         self, user_id: FromPath[str], task_id: FromPath[int], tasks: Tasks, data: JSONBody[TaskUpdate]
     ) -> Task:
-        await tasks.one_of(user_id, task_id)
         task = await tasks.update(data, item_id=(user_id, task_id))
         return tasks.to_schema(task, schema_type=Task)
 
     @patch("/{task_id:int}/complete")
     async def toggle_task(self, user_id: FromPath[str], task_id: FromPath[int], tasks: Tasks) -> Task:
-        task = await tasks.one_of(user_id, task_id)
+        task = await tasks.get((user_id, task_id))
         task = await tasks.update({"completed": not task.completed}, item_id=(user_id, task_id))
         return tasks.to_schema(task, schema_type=Task)
 
     @delete("/{task_id:int}")
     async def delete_task(self, user_id: FromPath[str], task_id: FromPath[int], tasks: Tasks) -> None:
-        await tasks.one_of(user_id, task_id)
         await tasks.update({"deleted_at": now()}, item_id=(user_id, task_id))
 
 
