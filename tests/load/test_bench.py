@@ -11,17 +11,20 @@ from tests.load.bench.results import Results
 from tests.load.bench.work import WORK
 
 CONTENDERS = {OURS, OURS_COLD, *(peer.key for peer in PEERS)}
-SECONDS = 300
+
+
+def bench(kept: Path, *options: str) -> tuple[str, Path]:
+    """What the benchmark prints in its shortest form, and the file with its results."""
+    command = (sys.executable, "-m", "tests.load.bench", "--rounds", "1", "--seconds", "0.1", "--json", kept)
+    done = subprocess.run((*command, *options), capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout, kept
 
 
 @pytest.fixture(scope="module")
 def run(tools: None, tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Path]:  # noqa: ARG001 - have to be there
-    """The whole benchmark in its shortest form: what it printed, and the file with its results."""
-    kept = tmp_path_factory.mktemp("bench") / "results.json"
-    command = (sys.executable, "-m", "tests.load.bench", "--rounds", "1", "--seconds", "0.1", "--json", kept)
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=SECONDS)
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout, kept
+    """Every contender at every work item."""
+    return bench(tmp_path_factory.mktemp("bench") / "results.json")
 
 
 @pytest.fixture(scope="module")
@@ -62,6 +65,18 @@ def test_the_results_can_be_drawn(run: tuple[str, Path], tmp_path: Path) -> None
     drawn = picture.read_text()
     assert drawn.startswith("<?xml")
     assert drawn.rstrip().endswith("</svg>")
+
+
+@pytest.mark.usefixtures("tools")
+def test_latency_workers_contenders_and_work_can_be_chosen(tmp_path: Path) -> None:
+    chosen = ("--workers", "2", "--only", "ours-2", "--only", "bare-json", "--only-work", "one")
+    _, kept = bench(tmp_path / "results.json", *chosen, "--added-latency", "20")
+    cells = msgspec.json.decode(kept.read_bytes(), type=Results).cells
+    assert {(cell.work, cell.contender, cell.error) for cell in cells} == {
+        ("one", "ours-2", None),
+        ("one", "bare-json", None),
+    }
+    assert all(cell.p50 >= 20 for cell in cells)
 
 
 def test_without_wrk_it_ends_with_one_sentence() -> None:

@@ -2,7 +2,9 @@
 
 import asyncio
 import secrets
+import signal
 import subprocess
+import sys
 from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
@@ -38,6 +40,7 @@ def main(
     only_work: tuple[str, ...], only: tuple[str, ...], json_file: Path | None, plot_file: Path | None, **options: Any
 ) -> None:
     """Measure this service and its peers on the embedded PostgreSQL, with wrk, on the loopback."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that what was started here ends, too
     wrk.require()
     environment.install()
     options["connections"] = options["connections"] or (8 if options["added_latency"] else 32)

@@ -69,15 +69,6 @@ def delayed(url: str, milliseconds: float) -> Iterator[str]:
                 relay.terminate()
 
 
-async def until_idle(connection: asyncpg.Connection) -> None:
-    """Wait until the database has no statement of anybody else under way."""
-    while await connection.fetchval(
-        "SELECT count(*) FROM pg_stat_activity WHERE state <> 'idle' AND backend_type = 'client backend'"
-        " AND pid <> pg_backend_pid()"
-    ):
-        await asyncio.sleep(0.01)
-
-
 async def _require_own(url: str) -> None:
     connection = await asyncpg.connect(url)
     try:

@@ -2,6 +2,8 @@
 on the machine meanwhile changes it for all; every second round goes backwards.
 """
 
+import asyncio
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,12 +17,15 @@ from msgspec import Struct
 from tests.load.bench import plans, seed, usage, wrk
 from tests.load.bench.checks import Exchange, WrongAnswerError
 from tests.load.bench.contenders import Running
-from tests.load.bench.database import FOLDER, Database, until_idle
+from tests.load.bench.database import FOLDER, Database
 from tests.load.bench.plans import Data
 from tests.load.bench.work import CONDITIONAL, Work
 
 MICRO: Final = 1e6
 LONGEST_WAIT: Final = 10
+QUIET_SECONDS: Final = 0.04
+"""Four ticks of the clock that processor time is counted in."""
+
 WARM_UP: Final = 0.25
 """Share of the measured time that passes before it."""
 
@@ -70,7 +75,8 @@ class Bench:
                     ordered = contenders if number % 2 == 0 else contenders[::-1]
                     for running in ordered:
                         if item.is_list or not running.contender.lists_only:
-                            cells.append(await self._cell(number, item, running, connection))  # noqa: PERF401
+                            cells.append(await self._cell(number, item, running, connection))
+                            await self._until_quiet(running)
                 click.echo(f"Round {number + 1} of {self._effort.rounds} is done.", err=True)
         finally:
             await connection.close()
@@ -83,7 +89,7 @@ class Bench:
         try:
             plan = await self._plan(work, running, connection)
             warm_up = self._effort.seconds * WARM_UP * work.warm_ups
-            await self._load(running, work, plan, warm_up)
+            await self._load(running, work, plan, warm_up)  # what it leaves under way, the measurement leaves as well
             seconds = self._effort.seconds
             while True:
                 before = self._cpu(running)
@@ -99,7 +105,6 @@ class Bench:
         application, postgresql = (
             (end - start) / load.requests * MICRO for start, end in zip(before, after, strict=True)
         )
-        await until_idle(connection)
         return Cell(
             round=number,
             work=work.key,
@@ -135,6 +140,14 @@ class Bench:
 
     async def _load(self, running: Running, work: Work, plan: Path, seconds: float) -> wrk.Load:
         return await wrk.run(running.url, work.script, plan, seconds=seconds, connections=self._effort.connections)
+
+    async def _until_quiet(self, running: Running) -> None:
+        """Let the contender finish what wrk did not wait for; the next one is not to share the machine with it."""
+        deadline = time.monotonic() + LONGEST_WAIT
+        spent, before = self._cpu(running), None
+        while spent != before and time.monotonic() < deadline:
+            await asyncio.sleep(QUIET_SECONDS)
+            spent, before = self._cpu(running), spent
 
     def _cpu(self, running: Running) -> tuple[float, float]:
         return usage.cpu_seconds(running.process_id), usage.cpu_seconds(self._database.postmaster)

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import math
 import shutil
 import signal
 import subprocess
@@ -14,7 +15,8 @@ from tests.load.bench.environment import MissingToolError
 
 SCRIPTS: Final = Path(__file__).parent / "lua"
 RESPONSE_SECONDS: Final = 10
-LONGEST_SECONDS: Final = 3600
+GRACE_SECONDS: Final = 30
+"""After these wrk ends by itself, should nobody be left to interrupt it."""
 
 
 class Load(Struct, frozen=True):
@@ -44,7 +46,7 @@ async def run(url: str, script: str, plan: Path, *, seconds: float, connections:
         "wrk",
         "--threads=1",
         f"--connections={connections}",
-        f"--duration={LONGEST_SECONDS}s",
+        f"--duration={math.ceil(seconds) + GRACE_SECONDS}s",
         f"--timeout={RESPONSE_SECONDS}s",
         f"--script={SCRIPTS / script}",
         url,
