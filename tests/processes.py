@@ -94,7 +94,7 @@ class Server:
         self.port = port or free_port()
         self.workers = workers
         self.url = f"http://127.0.0.1:{self.port}"
-        self.output = ""
+        self._lines: list[str] = []
         self._ended = False
         self._changed = threading.Condition()
         self.process = subprocess.Popen(
@@ -115,11 +115,16 @@ class Server:
         with self.process.stdout as lines:
             for line in lines:
                 with self._changed:
-                    self.output += line
+                    self._lines.append(line)
                     self._changed.notify_all()
         with self._changed:
             self._ended = True
             self._changed.notify_all()
+
+    @property
+    def output(self) -> str:
+        """What it has printed and logged so far."""
+        return "".join(self._lines)
 
     def serving(self) -> "Server":
         """Wait until every worker is ready."""

@@ -1,0 +1,24 @@
+"""How long the faults last: in CI, just enough to see each; at full length, enough to believe the figures."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Scale:
+    cycles: int
+    """Of each fault that is repeated."""
+
+    writes: int
+    """Acknowledged before each of them."""
+
+    hang_seconds: float
+    requests: int
+    """Through each kind of pooler."""
+
+    overload_seconds: float
+    figures_count: bool
+    """Whether the machine is quiet enough to hold response times against their limits."""
+
+
+SHORT = Scale(cycles=2, writes=100, hang_seconds=6, requests=500, overload_seconds=5, figures_count=False)
+FULL = Scale(cycles=50, writes=260, hang_seconds=30, requests=10_000, overload_seconds=60, figures_count=True)
