@@ -1,4 +1,4 @@
-"""A relay between the application and PostgreSQL that counts what crosses the wire, and can hold it back or cut it."""
+"""A relay between the application and PostgreSQL: it counts what crosses the wire, and can delay, hold or cut it."""
 
 import asyncio
 import struct
@@ -6,7 +6,7 @@ import tempfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs, quote, urlsplit
 
 SOCKET = ".s.PGSQL.5432"
 
@@ -24,6 +24,9 @@ class Relay:
         self.round_trips = 0
         self.connections = 0
         self.received = 0
+        self.delay = 0.0
+        """Seconds that each round trip takes longer, as if the database were that far away."""
+
         self.flowing = asyncio.Event()
         self.flowing.set()
         self.refusing = False
@@ -35,6 +38,11 @@ class Relay:
 
     def reset(self) -> None:
         self.statements = self.round_trips = self.connections = 0
+
+    @property
+    def open(self) -> int:
+        """How many connections lead through it, in either direction."""
+        return len(self._writers)
 
     def cut(self) -> None:
         """Drop every connection, as a database that goes away does."""
@@ -65,14 +73,10 @@ class Relay:
             message = head + await reader.readexactly(struct.unpack("!I", head[1:])[0] - 4)
             kind = head[:1]
             self.statements += kind in {b"E", b"Q"}
-            self.round_trips += kind in {b"S", b"Q"}
-            if self.hold_at is not None and self.hold_at in message:
-                self.flowing.clear()
-            if not self.flowing.is_set():
-                self.held.set()
-                await self.flowing.wait()
-            if writer.transport.is_closing():
-                raise ConnectionResetError
+            if kind in {b"S", b"Q"}:
+                self.round_trips += 1
+                if self.delay:
+                    await asyncio.sleep(self.delay)
             writer.write(message)
 
     async def _back(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -91,8 +95,9 @@ async def relayed(database_url: str) -> AsyncIterator[tuple[Relay, str]]:
     with tempfile.TemporaryDirectory() as own:
         relaying = await asyncio.start_unix_server(relay.serve, Path(own) / SOCKET)
         try:
-            yield relay, database_url.replace(folder, own)
+            yield relay, database_url.replace(quote(folder), own)
         finally:
             relaying.close()
             relay.cut()
-            await asyncio.sleep(0)
+            while relay.open:
+                await asyncio.sleep(0.001)

@@ -35,14 +35,14 @@ async def _tasks(ledger: Ledger, service: Service) -> list[str]:
 
 async def _listed(service: Service, user_id: str) -> dict[int, Any]:
     found = {}
-    path: str | None = "/tasks?limit=1000"
+    path = "/tasks?limit=1000"
     client = service.client(user_id)
     while path:
         page = await client.request("GET", path)
         assert page.status == 200, page.code
         found.update({task["id"]: contents(task) for task in page.json()})
-        following = httpx.Response(200, headers=page.headers).links.get("next")
-        path = following and following["url"].removeprefix("/api/me")
+        links = httpx.Response(page.status, headers=page.headers).links
+        path = links["next"]["url"].removeprefix("/api/me") if "next" in links else ""
     client.close()
     return found
 
@@ -50,7 +50,9 @@ async def _listed(service: Service, user_id: str) -> dict[int, Any]:
 async def _titles(ledger: Ledger, connection: asyncpg.Connection) -> list[str]:
     """No creation happened twice, however often it was tried, and no acknowledged one not at all."""
     rows: dict[str, int] = defaultdict(int)
-    rows.update({row["title"]: row["count"] for row in await connection.fetch("SELECT title, count(*) FROM tasks GROUP BY 1")})
+    rows.update(
+        {row["title"]: row["count"] for row in await connection.fetch("SELECT title, count(*) FROM tasks GROUP BY 1")}
+    )
     return [
         f"{title} was created {rows[title]} times, {outcome}"
         for title, outcome in ledger.titles.items()

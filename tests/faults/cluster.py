@@ -2,7 +2,6 @@
 
 import asyncio
 import secrets
-import signal
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,10 +11,27 @@ import asyncpg
 import psutil  # type: ignore[import-untyped]
 
 from app import server
-from app.development import postgres
 from app.settings import Settings
 
-OTHERS = "backend_type = 'client backend' AND pid <> pg_backend_pid()"
+TERMINATE = """
+    SELECT pid, pg_terminate_backend(pid)
+    FROM pg_stat_activity
+    WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()
+"""
+CONNECTIONS = """
+    SELECT coalesce(state, '') AS state
+    FROM pg_stat_activity
+    WHERE datname = current_database() AND backend_type = 'client backend' AND pid <> pg_backend_pid()
+"""
+
+
+async def fetch(url: str, query: str) -> list[asyncpg.Record]:
+    connection = await asyncpg.connect(url)
+    try:
+        rows: list[asyncpg.Record] = await connection.fetch(query)
+        return rows
+    finally:
+        await connection.close()
 
 
 class Cluster:
@@ -28,34 +44,22 @@ class Cluster:
     def database(self) -> Settings:
         """Settings on a new database that the migrations built."""
         name = f"t{secrets.token_hex(8)}"
-        asyncio.run(self.fetch(f"CREATE DATABASE {name}"))
+        asyncio.run(fetch(self.url, f"CREATE DATABASE {name}"))
         settings = Settings(
             database_url=self.url.replace("/postgres?", f"/{name}?"), better_auth_secret=secrets.token_urlsafe(32)
         )
         server.migrate(settings)
         return settings
 
-    async def fetch(self, query: str) -> list[asyncpg.Record]:
-        connection = await asyncpg.connect(self.url)
-        try:
-            rows: list[asyncpg.Record] = await connection.fetch(query)
-            return rows
-        finally:
-            await connection.close()
-
     async def terminate_backends(self) -> None:
         """End every connection but this one, and return when their processes are gone."""
-        ended = await self.fetch(f"SELECT pid, pg_terminate_backend(pid) FROM pg_stat_activity WHERE {OTHERS}")
+        ended = await fetch(self.url, TERMINATE)
         while any(psutil.pid_exists(row["pid"]) for row in ended):
             await asyncio.sleep(0.01)
 
-    async def connections(self, database_url: str, state: str = "%") -> int:
-        name = database_url.rpartition("/t")[2].partition("?")[0]
-        [row] = await self.fetch(
-            f"SELECT count(*) FROM pg_stat_activity WHERE {OTHERS} AND datname = 't{name}' AND state LIKE '{state}'"
-        )
-        count: int = row["count"]
-        return count
+    async def connections(self, database_url: str) -> list[str]:
+        """Return the state of each connection to a database."""
+        return [row["state"] for row in await fetch(database_url, CONNECTIONS)]
 
     async def restart(self) -> None:
         """`pg_ctl restart -m immediate`: no backend says goodbye, and the log is replayed as after a crash."""
@@ -88,14 +92,13 @@ class Cluster:
         return psutil.Process(int((self._data / "postmaster.pid").read_text().split()[0]))
 
     async def _control(self, *arguments: str) -> None:
-        command = [self._pg_ctl, "-s", "-w", "-D", self._data, "-l", self._data / "log", *arguments]
-        await asyncio.to_thread(
-            subprocess.run,
-            command,
-            check=True,
+        command: list[str | Path] = [self._pg_ctl, "-s", "-w", "-D", self._data, "-l", self._data / "log", *arguments]
+        control = await asyncio.create_subprocess_exec(
+            *command,
             user=self.owner,
             cwd=self._data.anchor,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )
+        assert await control.wait() == 0

@@ -1,5 +1,5 @@
-import tempfile
-from collections.abc import Callable, Iterator
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -8,6 +8,7 @@ from app.development import postgres
 from app.settings import Settings
 from tests.faults.cluster import Cluster
 from tests.faults.scale import FULL, SHORT, Scale
+from tests.faults.service import Service
 from tests.processes import copied_project
 
 FIGURES = pytest.StashKey[list[str]]()
@@ -50,6 +51,14 @@ def cluster() -> Iterator[Cluster]:
 def settings(cluster: Cluster) -> Settings:
     """Settings on a database of the test's own."""
     return cluster.database()
+
+
+@pytest.fixture(scope="session")
+async def standing(cluster: Cluster) -> AsyncIterator[Service]:
+    """Two workers that outlive whatever the tests do to the database."""
+    settings = await asyncio.to_thread(cluster.database)
+    with copied_project() as folder:
+        yield await Service(folder, settings, workers=2).start()
 
 
 @pytest.fixture

@@ -31,7 +31,7 @@ def pooled(cluster: Cluster, kind: str, database_url: str) -> Iterator[str]:
     folder = Path(tempfile.mkdtemp(prefix="pgbouncer"))
     lines = [
         "[databases]",
-        f"* = host={backend} user=postgres",
+        f"* = host='{backend}' user=postgres",
         "[pgbouncer]",
         f"unix_socket_dir = {folder}",
         "listen_port = 5432",  # names the socket
