@@ -33,6 +33,8 @@ class Relay:
         self.refused = 0
         self.hold_at: bytes | None = None
         self.held = asyncio.Event()
+        """Set once something of a client waits for `flowing`."""
+
         self._target = target
         self._writers: set[asyncio.StreamWriter] = set()
 
@@ -77,6 +79,13 @@ class Relay:
                 self.round_trips += 1
                 if self.delay:
                     await asyncio.sleep(self.delay)
+            if self.hold_at is not None and self.hold_at in message:
+                self.flowing.clear()
+            if not self.flowing.is_set():
+                self.held.set()
+                await self.flowing.wait()
+            if writer.transport.is_closing():
+                raise ConnectionResetError
             writer.write(message)
 
     async def _back(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -99,5 +108,6 @@ async def relayed(database_url: str) -> AsyncIterator[tuple[Relay, str]]:
         finally:
             relaying.close()
             relay.cut()
+            relay.flowing.set()
             while relay.open:
                 await asyncio.sleep(0.001)

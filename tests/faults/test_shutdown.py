@@ -1,0 +1,57 @@
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from app.settings import Settings
+from tests.conftest import random_user
+from tests.faults.client import Answer, Unanswered
+from tests.faults.cluster import Cluster
+from tests.faults.service import Service
+from tests.wire import Relay, relayed
+
+PATIENCE_SECONDS = 30
+TROUBLE = ("unexpected EOF", "reset by peer", "Broken pipe")
+"""What PostgreSQL logs of clients that leave without a word."""
+
+
+@asynccontextmanager
+async def holding(
+    settings: Settings, folder: Path, workers: int = 1
+) -> AsyncIterator[tuple[Relay, Service, asyncio.Task[Answer]]]:
+    """Serve, with one accepted request whose statement is held back on its way to the database."""
+    async with asyncio.timeout(PATIENCE_SECONDS), relayed(settings.database_url) as (relay, url):
+        service = await Service(folder, replace(settings, database_url=url), workers=workers).start()
+        client = service.client(random_user())
+        await client.request("GET", "/tasks")
+        relay.flowing.clear()
+        held = asyncio.create_task(client.request("POST", "/tasks", {"title": "x"}))
+        await relay.held.wait()
+        yield relay, service, held
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+async def test_an_accepted_request_is_answered_after_sigterm_and_connections_close_cleanly(
+    workers: int, cluster: Cluster, settings: Settings, folder: Path
+) -> None:
+    logged = len(cluster.log())
+    async with holding(settings, folder, workers) as (relay, service, held):
+        ending = asyncio.create_task(service.terminate())
+        await asyncio.sleep(0.5)  # more than the server needs to notice
+        assert not ending.done()
+        relay.flowing.set()
+        answer = await held
+        assert answer.status == 201
+        assert answer.headers["connection"] == "close"
+        assert await ending == 0
+    assert not [line for line in cluster.log()[logged:].splitlines() if any(word in line for word in TROUBLE)]
+
+
+async def test_a_request_that_never_ends_does_not_keep_the_process(settings: Settings, folder: Path) -> None:
+    async with holding(settings, folder) as (_, service, held):
+        await service.terminate()  # raises if it takes longer than 10 s
+        with pytest.raises(Unanswered):
+            await held
