@@ -23,7 +23,7 @@ REFUSAL_SECONDS = 0.05
 ADMITTED_SECONDS = 1
 ADMITTED_FACTOR = 3
 COLD_RATE = 100
-DOWN_SECONDS = 3
+DOWN_SECONDS = 2.5
 RECOVERY_SECONDS = 2
 
 
@@ -46,7 +46,7 @@ async def test_twice_the_load_that_fits_is_served_in_part_and_refused_in_part(
         service = await Service(folder, own, DATABASE_POOL_SIZE=str(POOL)).start()
         users = await tasks(service)
         relay.delay = DELAY_SECONDS
-        seconds = max(2, scale.overload_seconds / 6)
+        seconds = max(1.5, scale.overload_seconds / 6)
         unloaded = await load(Order(service.port, users, seconds, clients=1))
         capacity = (await load(Order(service.port, users, seconds, clients=2 * POOL))).goodput
         outcome = await load(Order(service.port, users, scale.overload_seconds, rate=2 * capacity))
@@ -56,7 +56,8 @@ async def test_twice_the_load_that_fits_is_served_in_part_and_refused_in_part(
     report(
         f"twice the capacity of {capacity:.0f} requests/s for {scale.overload_seconds} s: "
         f"goodput {outcome.goodput:.0f}/s; {outcome.counts}; "
-        f"admitted p50 {outcome.admitted.p50:.3f} p99 {outcome.admitted.p99:.3f} s, unloaded {unloaded.admitted.p99:.3f}; "
+        f"admitted p50 {outcome.admitted.p50:.3f} p99 {outcome.admitted.p99:.3f} s, "
+        f"p99 unloaded {unloaded.admitted.p99:.3f} s; "
         f"refused p50 {outcome.refused.p50:.4f} p99 {outcome.refused.p99:.4f} longest {outcome.refused.longest:.4f} s; "
         f"requests started {outcome.lateness:.4f} s late (p99)"
     )
@@ -69,14 +70,12 @@ async def test_twice_the_load_that_fits_is_served_in_part_and_refused_in_part(
 
 
 async def test_a_database_that_starts_under_load_is_used_at_once(
-    cluster: Cluster, settings: Settings, folder: Path, report: Callable[[str], None]
+    cluster: Cluster, standing: Service, folder: Path, report: Callable[[str], None]
 ) -> None:
-    service = await Service(folder, settings, workers=2).start()
-    users = await tasks(service)
-    await service.terminate()
+    users = await tasks(standing)
     await cluster.stop()
-    await service.start()
-    loading = asyncio.create_task(load(Order(service.port, users, DOWN_SECONDS + 4, rate=COLD_RATE)))
+    service = await Service(folder, standing.settings, workers=2).start()
+    loading = asyncio.create_task(load(Order(service.port, users, 2 * DOWN_SECONDS, rate=COLD_RATE)))
     await asyncio.sleep(DOWN_SECONDS)
     await cluster.start()
     back = time.monotonic()

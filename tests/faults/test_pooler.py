@@ -97,6 +97,6 @@ async def test_the_wrong_mode_is_never_our_own_error(
     pooled: str, statements: str, settings: Settings, folder: Path, report: Callable[[str], None]
 ) -> None:
     async with serving(settings, folder, pooled, statements) as (_, service):
-        answers = await visits(service, WARM_UP)
+        answers = await visits(service, CLIENTS)
         report(f"PgBouncer 1.18, named: {dict(answers)}")
         assert not answers.keys() - {"200", "201", "204", "503 database_unavailable"}

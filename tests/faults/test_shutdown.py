@@ -1,6 +1,7 @@
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+import time
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,11 +21,13 @@ TROUBLE = ("unexpected EOF", "reset by peer", "Broken pipe")
 
 @asynccontextmanager
 async def holding(
-    settings: Settings, folder: Path, workers: int = 1
+    settings: Settings, folder: Path, *, workers: int = 1, variables: Mapping[str, str] | None = None
 ) -> AsyncIterator[tuple[Relay, Service, asyncio.Task[Answer]]]:
     """Serve, with one accepted request whose statement is held back on its way to the database."""
     async with asyncio.timeout(PATIENCE_SECONDS), relayed(settings.database_url) as (relay, url):
-        service = await Service(folder, replace(settings, database_url=url), workers=workers).start()
+        service = await Service(
+            folder, replace(settings, database_url=url), workers=workers, **(variables or {})
+        ).start()
         client = service.client(random_user())
         await client.request("GET", "/tasks")
         relay.flowing.clear()
@@ -38,7 +41,7 @@ async def test_an_accepted_request_is_answered_after_sigterm_and_connections_clo
     workers: int, cluster: Cluster, settings: Settings, folder: Path
 ) -> None:
     logged = len(cluster.log())
-    async with holding(settings, folder, workers) as (relay, service, held):
+    async with holding(settings, folder, workers=workers) as (relay, service, held):
         ending = asyncio.create_task(service.terminate())
         await asyncio.sleep(0.5)  # more than the server needs to notice
         assert not ending.done()
@@ -50,8 +53,15 @@ async def test_an_accepted_request_is_answered_after_sigterm_and_connections_clo
     assert not [line for line in cluster.log()[logged:].splitlines() if any(word in line for word in TROUBLE)]
 
 
+@pytest.mark.xfail(
+    strict=True, reason="uvicorn answers a request that it cancels with a plain 500, and the edge lets it"
+)
 async def test_a_request_that_never_ends_does_not_keep_the_process(settings: Settings, folder: Path) -> None:
-    async with holding(settings, folder) as (_, service, held):
-        await service.terminate()  # raises if it takes longer than 10 s
-        with pytest.raises(Unanswered):
-            await held
+    """By default, 1 s to be taken out of rotation and 8 s for accepted requests leave 1 s of the 10 for the rest."""
+    patient, brief = {"DATABASE_TIMEOUT": "60"}, {"SHUTDOWN_DELAY": "0", "SHUTDOWN_TIMEOUT": "1"}
+    async with holding(settings, folder, variables=patient | brief) as (_, service, held):
+        signalled = time.monotonic()
+        await service.terminate()
+        assert time.monotonic() - signalled < 2
+        with suppress(Unanswered):
+            assert (await held).status == 503

@@ -114,7 +114,9 @@ async def writing(service: Service) -> AsyncIterator[Ledger]:
     ledger = Ledger()
     users = [random_user() for _ in range(USERS)]
     clients = [(user_id, service.client(user_id)) for _ in range(WRITERS // USERS) for user_id in users]
-    writers = [Writer(f"writer{number}", user_id, client, ledger) for number, (user_id, client) in enumerate(clients)]
+    writers = [
+        Writer(f"{user_id}-{number}", user_id, client, ledger) for number, (user_id, client) in enumerate(clients)
+    ]
     for writer in writers[:USERS]:
         await writer.create()
     async with asyncio.TaskGroup() as tasks:
