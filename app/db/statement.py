@@ -1,5 +1,5 @@
 from collections.abc import Mapping
-from itertools import count
+from hashlib import blake2b
 from typing import Any, Final, Self, cast
 
 import sqlalchemy as sa
@@ -16,8 +16,6 @@ KNOWN: Final = sa.bindparam("known", type_=sa.ARRAY(sa.BigInteger))
 ZERO: Final = sa.literal_column("0", sa.BigInteger)
 ONE: Final = sa.literal_column("1", sa.BigInteger)
 
-_numbers: Final = count()
-
 
 class Statement:
     """A SQLAlchemy Core statement compiled once: its SQL, its parameters in order and a name to prepare it under.
@@ -31,7 +29,7 @@ class Statement:
         self.sql = sql
         self.parameters = parameters
         self.writes = writes
-        self.name = f"s{next(_numbers)}"
+        self.name = f"s{blake2b(sql.encode(), digest_size=8).hexdigest()}"  # one name, one text, in every process
 
     @classmethod
     def compile(cls, statement: sa.Executable) -> Self:

@@ -59,3 +59,13 @@ def test_a_long_query_string_is_parsed_but_not_remembered() -> None:
     assert parse(long) == parse(b"") == ListQuery()
     assert parse(b"") is parse(b"")
     assert parse(long) is not parse(long)
+
+
+def test_a_name_stands_for_the_same_text_in_every_process() -> None:
+    first, second, other = TaskStatements("upper"), TaskStatements("upper"), TaskStatements("lower")
+    late = second.page(parse(b"status=pending"))
+    second.page(parse(b""))
+    first.page(parse(b""))
+    assert first.page(parse(b"status=pending")).name == late.name
+    assert first.get.name == second.get.name
+    assert first.get.name != other.get.name
