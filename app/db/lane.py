@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 import asyncpg
+import structlog
 
 from app.db.connections import Connections, Lease
 from app.db.failures import STALE, OutcomeUnknown, is_answer, is_passing, pause
@@ -13,12 +14,18 @@ from app.db.statement import Statement
 STATEMENTS_PER_CONNECTION: Final = 128
 """Prepared statements kept on a connection; the oldest makes room, so that rare list shapes cannot fill the server."""
 
+LOST: Final = (asyncpg.InvalidSQLStatementNameError, asyncpg.DuplicatePreparedStatementError)
+"""Named statements that came to another client's connection, as PgBouncer below 1.21 mixes them in transaction mode."""
+
+logger = structlog.get_logger("app.db")
+
 
 class FastLane:
     """Runs compiled statements on borrowed connections.
 
     With `named`, statements are parsed once per connection; without, each execution sends its text along, which every
-    PgBouncer accepts in transaction mode. Both take one round trip, after a first one that learns the types.
+    PgBouncer accepts in transaction mode. Both take one round trip, after a first one that learns the types. The first
+    named statement that gets lost ends their use.
 
     A statement has `timeout` seconds for everything: waiting, connecting, asking again. Until the database has been
     reached once it has `first_timeout`, for a compute that is only just waking up.
@@ -71,6 +78,10 @@ class FastLane:
         except BaseException as error:
             if isinstance(error, STALE):
                 self._generation += 1
+            if isinstance(error, LOST) and self._named:
+                self._named = False
+                self._generation += 1
+                logger.warning("the pooler keeps no prepared statements; set DATABASE_STATEMENTS=unnamed")
             if is_answer(error) and not is_passing(error):
                 self._connections.keep(lease)
                 raise
