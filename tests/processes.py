@@ -154,8 +154,9 @@ class Server:
         return line[0]
 
     def close(self) -> None:
-        """End what a test left running; its workers follow it."""
-        self.process.kill()
+        """End what a test left running, and its workers."""
+        with suppress(ProcessLookupError):
+            os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait()
         self._reader.join()
 

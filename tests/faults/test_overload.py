@@ -50,7 +50,7 @@ async def test_twice_the_load_that_fits_is_served_in_part_and_refused_in_part(
         unloaded = await load(Order(service.port, users, seconds, clients=1))
         capacity = (await load(Order(service.port, users, seconds, clients=2 * POOL))).goodput
         outcome = await load(Order(service.port, users, scale.overload_seconds, rate=2 * capacity))
-        after = await load(Order(service.port, users, 1, clients=1))
+        after = await service.client(random_user()).request("GET", "/tasks")
 
     limit = max(ADMITTED_SECONDS, ADMITTED_FACTOR * unloaded.admitted.p99)
     report(
@@ -62,7 +62,7 @@ async def test_twice_the_load_that_fits_is_served_in_part_and_refused_in_part(
         f"requests started {outcome.lateness:.4f} s late (p99)"
     )
     assert set(outcome.counts) == {"200", "503 overloaded"}
-    assert set(after.counts) == {"200"}
+    assert after.status == 200
     if scale.figures_count:
         assert outcome.goodput >= GOODPUT * capacity
         assert outcome.admitted.p99 <= limit
@@ -80,8 +80,11 @@ async def test_a_database_that_starts_under_load_is_used_at_once(
     await cluster.start()
     back = time.monotonic()
     outcome = await loading
-    recovery = max(outcome.first_success, outcome.last_failure) - back
-    report(f"cold start at {COLD_RATE} requests/s: recovery {recovery:.2f} s, {outcome.counts}")
+    recovery = max(outcome.first_success, outcome.last_failure, back) - back
+    report(
+        f"cold start at {COLD_RATE} requests/s: recovery {recovery:.2f} s; {outcome.counts}; "
+        f"longest admitted {outcome.admitted.longest:.2f} s, refused {outcome.refused.longest:.2f} s"
+    )
     assert outcome.counts.keys() <= {"200", "503 overloaded", "503 database_unavailable"}
     assert outcome.admitted.count
     assert recovery <= RECOVERY_SECONDS
