@@ -4,7 +4,7 @@ import asyncio
 import secrets
 import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import asyncpg
@@ -83,7 +83,8 @@ class Cluster:
             yield
         finally:
             for process in reversed(stopped):
-                process.resume()
+                with suppress(psutil.NoSuchProcess):  # killed in its sleep
+                    process.resume()
 
     def log(self) -> str:
         return (self._data / "log").read_text()

@@ -49,8 +49,6 @@ class Ledger:
     """Per user and acknowledged write: when it was sent and answered, and the revision it was told."""
 
     slowest: float = 0
-    failed: float = 0
-    """When the last request failed, in whatever way."""
 
     _advanced: asyncio.Condition = field(default_factory=asyncio.Condition)
     _succeeded: dict[str, float] = field(default_factory=dict)
@@ -60,7 +58,6 @@ class Ledger:
         self.answers[answer.code] += 1
         self.slowest = max(self.slowest, answer.seconds)
         if answer.status == 503:
-            self.failed = time.monotonic()
             if "retry-after" not in answer.headers:
                 self.violations.append(f"{answer.code} without Retry-After")
         elif answer.status not in SUCCESSES:
@@ -70,7 +67,6 @@ class Ledger:
 
     def note_silence(self, kind: str, sent: float | None = None) -> None:
         self.answers[kind] += 1
-        self.failed = time.monotonic()
         if sent is not None:
             self.unanswered.append(sent)
 
