@@ -46,7 +46,7 @@ async def test_a_server_that_is_killed_loses_no_acknowledged_write(
 async def test_a_server_that_is_terminated_answers_whatever_it_was_sent_before(
     settings: Settings, folder: Path, scale: Scale, report: Callable[[str], None]
 ) -> None:
-    """A request that comes on a kept-alive connection later may meet its end, as with every HTTP/1.1 server."""
+    """One that arrives in the moment in which the port closes may never be read, as with every HTTP/1.1 server."""
     service = await Service(folder, settings).start()
     signals: list[tuple[float, float]] = []
 
