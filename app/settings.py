@@ -99,8 +99,8 @@ class Settings:
     shutdown_delay: Annotated[float, Meta(ge=0, le=60)] = 1.0
     """Seconds from SIGTERM in which requests are still taken, while `/ready` says 503 already. Default 1."""
 
-    shutdown_timeout: Annotated[int, Meta(ge=1, le=60)] = 8
-    """Seconds that accepted requests have to end after that. Default 8."""
+    shutdown_timeout: Annotated[int, Meta(ge=1, le=60)] = 7
+    """Seconds that accepted requests have to end after that. Default 7."""
 
     database_url_unpooled: str | None = field(default=None, repr=False)
     """Direct PostgreSQL URL, as Neon and Vercel name it; migrations connect with it. Default DATABASE_URL."""

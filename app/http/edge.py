@@ -1,5 +1,6 @@
 """The outermost layer: what every answer has, from whichever layer it comes, and one log line for each."""
 
+import asyncio
 import os
 import re
 import time
@@ -56,6 +57,9 @@ class Edge:
                 raise
             logger.exception("unhandled exception", request_id=scope["state"]["request_id"])
             await exchange.send({"type": "http.response.start", "status": 500, "headers": []})
+        except asyncio.CancelledError:  # the server does that at the end of SHUTDOWN_TIMEOUT, and ends then
+            if not exchange.status:
+                await exchange.refuse(errors.shutting_down())
         finally:
             self._log(exchange.line())
 
@@ -89,12 +93,21 @@ class Exchange:
         if self.status < HTTPStatus.BAD_REQUEST or PROBLEM in headers:
             await self._send({"type": "http.response.start", "status": self.status, "headers": headers})
             return
-        problem = errors.of_status(self.status).body(self._id)  # some layer has a form of its own
-        headers = [(name, value) for name, value in headers if name not in {b"content-type", b"content-length"}]
-        headers += [PROBLEM, (b"content-length", str(len(problem)).encode())]
-        await self._send({"type": "http.response.start", "status": self.status, "headers": headers})
-        await self._body(problem, more=False)
+        kept = [(name, value) for name, value in headers if name not in {b"content-type", b"content-length"}]
+        await self._problem(errors.of_status(self.status), kept)  # some layer has a form of its own
         self._ended = True
+
+    async def refuse(self, problem: errors.Problem) -> None:
+        """Answer in the place of an application that will not."""
+        self.status = problem.status
+        headers = [(name.lower().encode(), value.encode()) for name, value in problem.headers.items()]
+        await self._problem(problem, self._completed(headers))
+
+    async def _problem(self, problem: errors.Problem, headers: Headers) -> None:
+        body = problem.body(self._id)
+        headers += [PROBLEM, (b"content-length", str(len(body)).encode())]
+        await self._send({"type": "http.response.start", "status": self.status, "headers": headers})
+        await self._body(body, more=False)
 
     async def _body(self, body: bytes, *, more: bool) -> None:
         body = b"" if self._method == "HEAD" else body

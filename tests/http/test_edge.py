@@ -1,3 +1,4 @@
+import asyncio
 from dataclasses import replace
 from typing import Any
 
@@ -220,6 +221,20 @@ async def test_a_bug_outside_the_framework_is_a_problem_too(capsys: pytest.Captu
     async with httpx.AsyncClient(transport=transport, base_url="http://testserver") as client:
         await assert_problem(await client.get("/"), 500, "internal_error")
     assert capsys.readouterr().out.count("RuntimeError: outermost") == 1
+
+
+async def test_a_request_that_the_server_gives_up_at_its_end_is_a_problem_too() -> None:
+    async def endless(*_: Any) -> None:
+        await asyncio.Event().wait()
+
+    transport = httpx.ASGITransport(Stateful(Edge(endless, {}, lambda _: None)))
+    async with httpx.AsyncClient(transport=transport, base_url="http://testserver") as client:
+        request = asyncio.create_task(client.get("/"))
+        await asyncio.sleep(0)
+        request.cancel()
+        answer = await request
+    await assert_problem(answer, 503, "shutting_down")
+    assert answer.headers["retry-after"] == "1"
 
 
 class Stateful:
