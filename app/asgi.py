@@ -13,7 +13,7 @@ from app.auth.middleware import BearerToken
 from app.auth.tokens import TokenVerifier
 from app.cli import Commands
 from app.db.database import Database
-from app.db.plugin import DatabasePlugin, sqlalchemy_config
+from app.db.plugin import DatabasePlugin
 from app.errors import respond
 from app.http.body import StrictRequest
 from app.http.edge import Edge
@@ -53,7 +53,7 @@ def create_app(settings: Settings | None = None) -> Litestar:
         exception_handlers={HTTPException: respond, Exception: respond},
         request_class=StrictRequest,
         request_max_body_size=settings.max_body_bytes,
-        plugins=[DatabasePlugin(sqlalchemy_config(database.engine)), Commands(settings)],
+        plugins=[DatabasePlugin(), Commands(settings)],
         openapi_config=docs.openapi(settings),
         cors_config=_cors(settings),
         logging_config=None,

@@ -11,13 +11,11 @@ from multiprocessing import parent_process
 from typing import Any
 
 import uvicorn
-from advanced_alchemy.alembic.commands import AlembicCommands
 from litestar import Litestar
 
 from app import create_app
 from app.auth.mint import mint
 from app.db import migrations
-from app.db.plugin import sqlalchemy_config
 from app.development import postgres
 from app.docs import DEVELOPMENT_USER, TOKEN_SECONDS
 from app.http.protocol import GatheringProtocol
@@ -98,4 +96,8 @@ def _address(host: str, port: int) -> str:
 
 def migrate(settings: Settings) -> None:
     """Bring the database's schema up to date. Raises MigrationError."""
+    from advanced_alchemy.alembic.commands import AlembicCommands  # noqa: PLC0415 - see app/db/alchemy.py
+
+    from app.db.alchemy import sqlalchemy_config  # noqa: PLC0415 - the same
+
     AlembicCommands(sqlalchemy_config(migrations.create_engine(settings))).upgrade()

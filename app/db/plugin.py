@@ -1,55 +1,46 @@
-"""The `litestar database` commands; sessions per request are left out, for no handler opens one."""
-
-from pathlib import Path
-from typing import Final
+"""The `litestar database` commands; what they need is imported when one of them is used."""
 
 import click
-from advanced_alchemy.cli import add_migration_commands
-from advanced_alchemy.extensions.litestar import AlembicAsyncConfig, SQLAlchemyAsyncConfig, SQLAlchemyInitPlugin
-from litestar.config.app import AppConfig
-from sqlalchemy.ext.asyncio import AsyncEngine
+from litestar.plugins import CLIPlugin
 
 from app.db import migrations
-from app.db.base import Base
 from app.development import postgres
 from app.settings import Settings
 
-MIGRATIONS: Final = Path(__file__).parents[2] / "migrations"
+
+class Migrations(click.Group):
+    """Advanced Alchemy's commands, which are there once somebody looks for one."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Name them."""
+        self._fill()
+        return super().list_commands(ctx)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Find one."""
+        self._fill()
+        return super().get_command(ctx, cmd_name)
+
+    def _fill(self) -> None:
+        if not self.commands:
+            from advanced_alchemy.cli import add_migration_commands  # noqa: PLC0415 - see app/db/alchemy.py
+
+            add_migration_commands(self)
 
 
-class DatabasePlugin(SQLAlchemyInitPlugin):
-    """Advanced Alchemy's commands, without its work on every response."""
-
-    def on_app_init(self, app_config: AppConfig) -> AppConfig:
-        """Add nothing: no handler opens a session, and the application closes its own database."""
-        return app_config
+class DatabasePlugin(CLIPlugin):
+    """Adds `litestar database`; Advanced Alchemy's own group looks for its plugin by exact type."""
 
     def on_cli_init(self, cli: click.Group) -> None:
-        """Add `litestar database`; Advanced Alchemy's own group looks for its plugin by exact type, so not for us."""
+        """Register the group."""
 
-        @cli.group("database")
+        @cli.group("database", cls=Migrations)
         @click.pass_context
         def database(context: click.Context) -> None:
             """Manage the schema; without DATABASE_URL, that of the embedded database."""
+            from app.db.alchemy import sqlalchemy_config  # noqa: PLC0415 - see there
+
             settings = Settings.from_env()
             context.obj = {"configs": [sqlalchemy_config(migrations.create_engine(settings))]}
             if settings.development:
                 context.with_resource(postgres.running())
-
-        add_migration_commands(database)
-
-
-def sqlalchemy_config(engine: AsyncEngine) -> SQLAlchemyAsyncConfig:
-    """Configure Advanced Alchemy for our engine, models and migrations."""
-    return SQLAlchemyAsyncConfig(
-        engine_instance=engine,
-        metadata=Base.metadata,
-        set_default_exception_handler=False,
-        enable_touch_updated_timestamp_listener=False,
-        alembic_config=AlembicAsyncConfig(
-            script_location=str(MIGRATIONS),
-            render_as_batch=False,
-            compare_type=True,
-            version_table_name=migrations.VERSION_TABLE,
-        ),
-    )

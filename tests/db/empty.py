@@ -9,8 +9,8 @@ from typing import Any
 import asyncpg
 from advanced_alchemy.alembic.commands import AlembicCommands
 
+from app.db.alchemy import MIGRATIONS, sqlalchemy_config
 from app.db.migrations import create_engine
-from app.db.plugin import MIGRATIONS, sqlalchemy_config
 from app.settings import Settings
 
 REVISIONS = sorted(path.name.partition("_")[0] for path in (MIGRATIONS / "versions").glob("[0-9]*.py"))

@@ -13,9 +13,9 @@ from click.testing import CliRunner
 from sqlalchemy import Table
 from sqlalchemy.exc import DBAPIError
 
+from app.db.alchemy import MIGRATIONS
 from app.db.base import Base
-from app.db.migrations import create_engine
-from app.db.plugin import MIGRATIONS, DatabasePlugin, sqlalchemy_config
+from app.db.plugin import DatabasePlugin
 from app.development import postgres
 from app.settings import Settings
 from tests.db.empty import LATEST, REVISIONS, Empty
@@ -182,7 +182,7 @@ def test_commands_run_the_embedded_database_where_it_is_used(
         ran.append("stopped")
 
     cli = click.Group()
-    DatabasePlugin(sqlalchemy_config(create_engine(migrated.settings))).on_cli_init(cli)
+    DatabasePlugin().on_cli_init(cli)
     monkeypatch.setattr(Settings, "from_env", lambda: replace(migrated.settings, development=development))
     monkeypatch.setattr(postgres, "running", running)
     assert CliRunner().invoke(cli, ["database", "check"]).exit_code == 0

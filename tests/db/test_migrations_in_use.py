@@ -11,8 +11,8 @@ from sqlalchemy.exc import DBAPIError
 from structlog.testing import capture_logs
 
 from app.db import migrations
+from app.db.alchemy import MIGRATIONS
 from app.db.migrations import MigrationError
-from app.db.plugin import MIGRATIONS
 from tests.db.empty import LATEST, Empty
 from tests.processes import until
 
