@@ -55,8 +55,9 @@ def worker() -> Litestar:
     """Build the application in a process that ends with its parent: an orphan would keep the port after `kill -9`."""
     if parent := parent_process():
         threading.Thread(target=_follow, args=(parent,), daemon=True).start()
+    settings = Settings.from_env()
     app = create_app()
-    app.on_startup += [drain_first(Settings.from_env().shutdown_delay), settle]
+    app.on_startup += [drain_first(0 if settings.development else settings.shutdown_delay), settle]
     return app
 
 

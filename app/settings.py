@@ -97,7 +97,7 @@ class Settings:
     """Origins that browsers may call from, comma-separated; `*` allows any, without credentials. Default none."""
 
     shutdown_delay: Annotated[float, Meta(ge=0, le=60)] = 1.0
-    """Seconds from SIGTERM in which requests are still taken, while `/ready` says 503 already. Default 1."""
+    """Seconds from SIGTERM in which requests are still taken, while `/ready` is 503; none in development. Default 1."""
 
     shutdown_timeout: Annotated[int, Meta(ge=1, le=60)] = 7
     """Seconds that accepted requests have to end after that. Default 7."""

@@ -1,7 +1,7 @@
 """The only place that knows how tasks are stored. Every method names the user, and reaches that user's rows only."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 import asyncpg
 import sqlalchemy as sa
@@ -16,6 +16,8 @@ from app.tasks.list_cache import ListCache, Page
 from app.tasks.model import Task
 from app.tasks.query import ListQuery
 from app.tasks.statements import TaskStatements
+
+NOTHING_GIVEN: Final = dict.fromkeys(("title", "description", "priority", "tags", "due_date", "completed"))
 
 
 class StoredTask(Struct, frozen=True):
@@ -76,10 +78,16 @@ class TaskRepository(SQLAlchemyAsyncRepository[Task]):
         """Write the given column values and leave the others. Raises TaskNotFound, StaleRevision."""
         if not values:
             return await self._unchanged(user_id, task_id, if_match)
-        absent = dict.fromkeys(("title", "description", "priority", "tags", "due_date", "completed"))
-        given = {f"{name}_given": name in values for name in ("description", "due_date")}
-        key = {"user_id": user_id, "task_id": task_id, "if_match": if_match}
-        return _written(await self._lane.fetch(self._sql.update, {**absent, **given, **values, **key}), if_match)
+        parameters = {
+            **NOTHING_GIVEN,
+            **values,
+            "description_given": "description" in values,
+            "due_date_given": "due_date" in values,
+            "user_id": user_id,
+            "task_id": task_id,
+            "if_match": if_match,
+        }
+        return _written(await self._lane.fetch(self._sql.update, parameters), if_match)
 
     async def complete(
         self, user_id: str, task_id: int, completed: bool | None, if_match: Sequence[int] | None = None

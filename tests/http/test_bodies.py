@@ -1,5 +1,6 @@
 import json
 from collections.abc import AsyncIterator, Iterable
+from typing import Any
 
 import httpx
 import pytest
@@ -7,6 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from litestar import Litestar
 
+from app.auth.mint import mint
 from app.settings import Settings
 from tests.conftest import client_of, random_user
 
@@ -151,3 +153,25 @@ async def test_no_json_value_makes_an_answer_other_than_created_or_a_named_reaso
         fields: Iterable[str] = [error["field"] for error in response.json()["errors"]]
         assert fields
         assert set(fields) <= {*FIELDS, "body"}
+
+
+async def test_a_client_that_leaves_in_the_middle_of_its_body_is_no_bug_of_ours(
+    app: Litestar, settings: Settings, user_id: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    messages = iter([{"type": "http.request", "body": b'{"title"', "more_body": True}, {"type": "http.disconnect"}])
+    sent: list[Any] = []
+
+    async def receive() -> Any:
+        return next(messages)
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    headers = [
+        (b"authorization", f"Bearer {mint(settings, user_id, 60)}".encode()),
+        (b"content-type", b"application/json"),
+    ]
+    scope: Any = {"type": "http", "method": "POST", "path": TASKS, "headers": headers, "query_string": b"", "state": {}}
+    await app(scope, receive, send)
+    assert sent[0]["status"] == 400
+    assert "unhandled" not in capsys.readouterr().out
