@@ -43,6 +43,8 @@ class Body(Struct):
 class StrictRequest(Request[Caller, Any, State]):
     """A request that decodes its body into the handler's own type, without Litestar's lax conversions."""
 
+    _read: bytes | None = None
+
     async def json(self) -> Any:
         """Return the body as the Struct that the handler's `data` asks for. Raises Problem (400, 413, 415, 422)."""
         field = self.route_handler.parsed_data_field
@@ -56,6 +58,8 @@ class StrictRequest(Request[Caller, Any, State]):
 
         7 µs less than Litestar's, which makes objects of all headers and reads through a generator.
         """
+        if self._read is not None:
+            return self._read
         limit = self.route_handler.resolve_request_max_body_size()
         announced = _header(self.scope, b"content-length") or b""
         if limit is not None and announced.isdigit() and int(announced) > limit:
@@ -71,7 +75,8 @@ class StrictRequest(Request[Caller, Any, State]):
             if limit is not None and size > limit:
                 raise of_status(413)
             more = message.get("more_body", False)
-        return b"".join(parts)
+        self._read = b"".join(parts)
+        return self._read
 
 
 def _header(scope: HTTPScope, wanted: bytes) -> bytes | None:
