@@ -14,6 +14,7 @@ from msgspec import json, to_builtins
 
 from app.errors import MEDIA_TYPE, ProblemDetails
 from app.http.response import JSONResponse
+from app.lifecycle import PROCESS
 from app.settings import PriorityCase, Settings
 from tests.conftest import client_of, random_user, running
 
@@ -51,6 +52,7 @@ CAUSES: Final[dict[str, dict[str, Any]]] = {
     "a field breaks a rule": {"content": b'{"title": "", "completed": "yes"}'},
     "a parameter breaks a rule": {"params": {"limit": "0"}},
     "the database is away": {"away": True},
+    "the process ends": {"draining": True},
 }
 
 
@@ -89,13 +91,17 @@ class Service:
         if body is not None:
             headers.setdefault("Content-Type", "application/json")
         async with client_of(self._away if "away" in given else self.app, self.settings, user_id) as client:
-            return await client.request(
-                method,
-                path.format(user_id=given.get("user_id", user_id), task_id=given.get("task_id", task["id"])),
-                content=body,
-                headers=headers,
-                params=given.get("params"),
-            )
+            PROCESS.draining = "draining" in given
+            try:
+                return await client.request(
+                    method,
+                    path.format(user_id=given.get("user_id", user_id), task_id=given.get("task_id", task["id"])),
+                    content=body,
+                    headers=headers,
+                    params=given.get("params"),
+                )
+            finally:
+                PROCESS.draining = False
 
     def check(self, operation: str, answer: httpx.Response) -> None:
         """Compare an answer with what the document and the handler's annotation say of it."""
@@ -143,7 +149,12 @@ async def service(request: pytest.FixtureRequest, settings: Settings) -> AsyncIt
     async with AsyncExitStack() as stack:
         silent = stack.enter_context(socket.socket())
         silent.bind(("127.0.0.1", 0))  # and nobody listens
-        nowhere = replace(settings, database_url=f"postgresql://nobody@127.0.0.1:{silent.getsockname()[1]}/none")
+        nowhere = replace(
+            settings,
+            database_url=f"postgresql://nobody@127.0.0.1:{silent.getsockname()[1]}/none",
+            database_timeout=0.1,
+            database_cold_start_timeout=0.1,
+        )
         app = await stack.enter_async_context(running(settings))
         yield Service(app, await stack.enter_async_context(running(nowhere)), settings)
 

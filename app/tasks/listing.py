@@ -5,6 +5,7 @@ from typing import Any, Final
 
 import sqlalchemy as sa
 from msgspec import structs
+from sqlalchemy.dialects import postgresql
 
 from app.db.base import table_of
 from app.db.statement import KNOWN, ONE, USER_ID, ZERO
@@ -60,7 +61,10 @@ Wire = Callable[[sa.FromClause], list[sa.ColumnElement[Any]]]
 
 
 def page(query: ListQuery, wire: Wire) -> sa.Select[Any]:
-    """Select the user's revision and, unless `known` has it, the page and the place where the next one starts."""
+    """Select the user's revision and, unless `known` has it, an array of the page and of where the next one starts.
+
+    Joined to the user with LATERAL, as two columns, the page takes PostgreSQL a tenth more time.
+    """
     chosen = _chosen(query, wire)
     tasks = chosen.limit(LIMIT + ONE).offset(sa.bindparam("offset", type_=sa.BigInteger)).subquery("task")
     items = sa.func.array_agg(sa.cast(sa.func.row_to_json(tasks.table_valued()), sa.Text), type_=sa.ARRAY(sa.Text))
@@ -74,18 +78,9 @@ def page(query: ListQuery, wire: Wire) -> sa.Select[Any]:
         .concat(sa.func.coalesce(text, sa.literal_column("''")))
         .concat(sa.literal_column("']'"))
     )
-    contents = (
-        sa.select(body.label("body"), following.label("next"))
-        .select_from(tasks)
-        .having(USERS.c.revision != sa.all_(KNOWN))
-        .correlate(USERS)
-        .lateral("contents")
-    )
-    return (
-        sa.select(USERS.c.revision, contents.c.body, contents.c.next)
-        .select_from(USERS.outerjoin(contents, sa.true()))
-        .where(USERS.c.id == USER_ID)
-    )
+    contents = sa.select(postgresql.array([body, following])).select_from(tasks).scalar_subquery()
+    unless_known = sa.case((USERS.c.revision != sa.all_(KNOWN), contents))
+    return sa.select(USERS.c.revision, unless_known.label("contents")).where(USERS.c.id == USER_ID)
 
 
 def _chosen(query: ListQuery, wire: Wire) -> sa.Select[Any]:

@@ -49,11 +49,12 @@ class TaskRepository(SQLAlchemyAsyncRepository[Task]):
         if record is None:  # the user has never written, or is erased
             self._pages.drop(user_id, query)
             return Page(0, b"[]")
-        revision, body, following = record
+        revision, contents = record
         if cached and cached.revision == revision:
             return cached
-        if body is None:
+        if contents is None:
             return Page(revision, None)
+        body, following = contents
         next_cursor = following and cursor.encode(query.sort, query.order, following)
         page = Page(revision, body.encode(), next_cursor)
         self._pages.put(user_id, query, page)
