@@ -44,15 +44,14 @@ class Row(tuple[Any, ...]):
     __slots__ = ()
 
     def __getitem__(self, key: Any) -> Any:
-        return tuple.__getitem__(self, {"revision": 0, "body": 1, "next": 2}.get(key, key))
+        return tuple.__getitem__(self, {"revision": 0, "body": 1}.get(key, key))
 
 
 async def answer(_lane: FastLane, _statement: Statement, values: Mapping[str, Any], **_options: Any) -> Row:
     """Answer as PostgreSQL would, at once: without a body where the caller holds the revision."""
-    is_list = "limit" in values
-    held = REVISION in values["known"]
-    body = None if held else PAGE if is_list else TASK
-    return Row((REVISION, body, None) if is_list else (REVISION, body))
+    if REVISION in values["known"]:
+        return Row((REVISION, None))
+    return Row((REVISION, [PAGE, None] if "limit" in values else TASK))
 
 
 def scope(path: str, headers: list[tuple[bytes, bytes]]) -> dict[str, Any]:
