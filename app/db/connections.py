@@ -65,7 +65,7 @@ class Connections:
     async def borrow(self) -> Lease:
         """Return the connection used last, which is the likeliest to be warm; one that died while idle is passed over.
 
-        0.3 µs; taking it from the engine's pool and giving it back costs 20 µs each time.
+        With entering and leaving this is 1.3 µs; the engine's pool takes 15 to hand one out and take it back.
         """
         while self._idle:
             lease = self._idle.pop()

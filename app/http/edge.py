@@ -6,7 +6,6 @@ import re
 import time
 from collections.abc import Callable, Iterable, Mapping
 from http import HTTPStatus
-from itertools import count
 from typing import Any, Final
 
 import structlog
@@ -31,9 +30,6 @@ CLOSE: Final = (b"connection", b"close")
 ERROR: Final = [(b"cache-control", b"no-store"), VARY]
 
 logger = structlog.get_logger("app.edge")
-
-_prefix: Final = os.urandom(4).hex()
-_numbers: Final = count(int.from_bytes(os.urandom(3), "big"))
 
 
 class Edge:
@@ -75,7 +71,7 @@ class Exchange:
         self._allow = allow
         self._bytes = 0
         self._ended = False
-        self._id = _given_id(scope["headers"]) or new_request_id()
+        self._id = _given_id(scope["headers"]) or os.urandom(8).hex()
         scope["state"]["request_id"] = self._id
         self._method: str = scope["method"]
         if self._method == "HEAD":
@@ -146,11 +142,6 @@ class Exchange:
             user_id=user.id if user else None,
             request_id=self._id,
         )
-
-
-def new_request_id() -> str:
-    """Return an id that no other request has: one random half for the process, one that counts. 0.3 µs."""
-    return f"{_prefix}{next(_numbers) & 0xFFFFFFFF:08x}"
 
 
 def _given_id(headers: Headers) -> str | None:
