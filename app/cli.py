@@ -14,7 +14,7 @@ from app.auth.mint import mint
 from app.auth.refusal import Refused
 from app.auth.tokens import TokenVerifier
 from app.db.database import Database
-from app.errors import of_exception
+from app.errors import problem_of
 from app.settings import Settings
 
 UNITS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86400}
@@ -106,7 +106,7 @@ async def explain(settings: Settings, token: str) -> tuple[bool, str]:
     except Refused as refusal:
         return False, f"Refused: {refusal.reason}."
     except Exception as error:  # noqa: BLE001 - whatever a request would be answered with
-        return False, f"Cannot be decided: {of_exception(error).detail}."
+        return False, f"Cannot be decided: {problem_of(error).detail}."
     finally:
         await verifier.close()
         await database.close()

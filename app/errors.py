@@ -1,7 +1,8 @@
-"""One body for every error (RFC 9457), and the one table from what went wrong to its status."""
+"""Every answer other than success: one class a problem, one body for all (RFC 9457), one table from exception to it."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from http import HTTPStatus
+from types import MappingProxyType
 from typing import Any, Final
 
 import asyncpg
@@ -11,18 +12,12 @@ from litestar.exceptions import HTTPException, ValidationException
 from msgspec import Struct, json
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
-from app.db.failures import OutcomeUnknown, Overloaded
+from app.db.failures import AnswerLost, QueueFull
 
 MEDIA_TYPE: Final = "application/problem+json"
-RETRY_AFTER_SECONDS: Final = "1"
+RETRY_SOON: Final[Mapping[str, str]] = MappingProxyType({"Retry-After": "1"})
+"""For what may be over in a second."""
 
-HTTP_PROBLEMS: Final = {
-    400: ("bad_request", "The request cannot be understood"),
-    404: ("not_found", "There is nothing at this address"),
-    405: ("method_not_allowed", "This address does not support the method"),
-    413: ("payload_too_large", "The body is too large"),
-    500: ("internal_error", "Something went wrong on our side"),
-}
 UNAVAILABLE_SQLSTATES: Final = (
     "08",  # connection exception
     "0A000",  # a prepared statement outlived the schema it was planned for
@@ -67,23 +62,13 @@ class ProblemDetails(Struct, kw_only=True):
 
 
 class Problem(Exception):  # noqa: N818 - RFC 9457's own word
-    """An answer other than success: status, a stable `code` for programs, and `detail`, one sentence for people."""
+    """An answer from 400 up: its status, a `code` for programs and `detail`, one sentence for people."""
 
-    def __init__(
-        self,
-        status: int,
-        code: str,
-        detail: str,
-        *,
-        headers: dict[str, str] | None = None,
-        errors: list[FieldError] | None = None,
-    ) -> None:
-        super().__init__(detail)
-        self.status = status
-        self.code = code
-        self.detail = detail
-        self.headers = headers or {}
-        self.errors = errors or []
+    status: int = HTTPStatus.INTERNAL_SERVER_ERROR
+    code: str = "internal_error"
+    detail: str = "Something went wrong on our side"
+    headers: Mapping[str, str] = MappingProxyType({})
+    errors: Sequence[FieldError] = ()
 
     def body(self, request_id: str) -> bytes:
         """Encode as problem+json."""
@@ -94,95 +79,149 @@ class Problem(Exception):  # noqa: N818 - RFC 9457's own word
                 detail=self.detail,
                 message=self.detail,
                 code=self.code,
-                errors=self.errors,
+                errors=list(self.errors),
                 request_id=request_id,
             )
         )
 
 
-def invalid(errors: list[FieldError]) -> Problem:
-    """422: well-formed, but the named fields break a rule."""
-    detail = "; ".join(f"{error.field}: {error.message}" for error in errors)
-    return Problem(422, "validation_failed", detail, errors=errors)
+class InternalError(Problem):
+    """A bug of ours."""
 
 
-def malformed_json() -> Problem:
-    """400: the body is not JSON."""
-    return Problem(400, "malformed_json", "The body is not valid JSON")
+class BadRequest(Problem):
+    """The request breaks off, or is not HTTP as the server understands it."""
+
+    status, code, detail = 400, "bad_request", "The request cannot be understood"
 
 
-def unavailable() -> Problem:
-    """503: the database cannot answer now; the same request may succeed a moment later."""
-    return Problem(
-        503,
-        "database_unavailable",
-        "The database is not available right now; try again",
-        headers={"Retry-After": RETRY_AFTER_SECONDS},
-    )
+class MalformedJSON(Problem):
+    """The body is missing, or is not JSON in UTF-8."""
+
+    status, code, detail = 400, "malformed_json", "The body is not valid JSON"
 
 
-def overloaded() -> Problem:
-    """503: more requests wait for the database than can be served in time; this one was not looked at."""
-    return Problem(
-        503,
-        "overloaded",
-        "Too many requests wait for the database; try again in a moment",
-        headers={"Retry-After": RETRY_AFTER_SECONDS},
-    )
+class NotFound(Problem):
+    """No route has this path."""
+
+    status, code, detail = 404, "not_found", "There is nothing at this address"
 
 
-def outcome_unknown() -> Problem:
-    """503: a change was sent to the database, and the answer never came."""
-    return Problem(
-        503,
-        "outcome_unknown",
-        "The change may or may not have been saved; look before you repeat it",
-        headers={"Retry-After": RETRY_AFTER_SECONDS},
-    )
+class MethodNotAllowed(Problem):
+    """The path exists, the method does not."""
+
+    status, code, detail = 405, "method_not_allowed", "This address does not support the method"
 
 
-def shutting_down() -> Problem:
-    """503: this process is about to end; another one will answer."""
-    return Problem(503, "shutting_down", "This process is shutting down", headers={"Retry-After": RETRY_AFTER_SECONDS})
+class Conflict(Problem):
+    """The database refused a second row with the same key."""
+
+    status, code, detail = 409, "conflict", "It exists already"
 
 
-def of_status(status: int, headers: dict[str, str] | None = None) -> Problem:
-    """Describe a status that no code of ours raised: the framework's, or a layer's around it."""
-    phrase = HTTPStatus(status).phrase
-    code, detail = HTTP_PROBLEMS.get(status, (phrase.lower().replace(" ", "_"), phrase))
-    return Problem(status, code, detail, headers=headers)
+class PayloadTooLarge(Problem):
+    """The body is longer than MAX_BODY_BYTES."""
+
+    status, code, detail = 413, "payload_too_large", "The body is too large"
 
 
-def of_exception(exc: BaseException) -> Problem:  # noqa: C901, PLR0911 - a table, one row a return
-    """Map any exception to the answer it deserves; what is not in the table is a bug of ours, 500."""
+class UnsupportedMediaType(Problem):
+    """The body is something else than JSON."""
+
+    status, code, detail = 415, "unsupported_media_type", "Send the body as application/json in UTF-8"
+
+
+class ValidationFailed(Problem):
+    """Well-formed, but the named fields break a rule."""
+
+    status, code, detail = 422, "validation_failed", "A value breaks a rule; `errors` names each"
+
+    def __init__(self, errors: Sequence[FieldError]) -> None:
+        self.errors = errors
+        self.detail = "; ".join(f"{error.field}: {error.message}" for error in errors)
+        super().__init__(self.detail)
+
+
+class UnstorableValue(Problem):
+    """PostgreSQL refused a value that our own rules let through."""
+
+    status, code, detail = 422, "unstorable_value", "The database cannot store a value of the request"
+
+
+class DatabaseUnavailable(Problem):
+    """The database cannot answer now; the same request may succeed a moment later."""
+
+    status, code, headers = 503, "database_unavailable", RETRY_SOON
+    detail = "The database is not available right now; try again"
+
+
+class Overloaded(Problem):
+    """More requests wait for the database than can be served in time; this one was not looked at."""
+
+    status, code, headers = 503, "overloaded", RETRY_SOON
+    detail = "Too many requests wait for the database; try again in a moment"
+
+
+class OutcomeUnknown(Problem):
+    """A change was sent to the database, and the answer never came."""
+
+    status, code, headers = 503, "outcome_unknown", RETRY_SOON
+    detail = "The change may or may not have been saved; look before you repeat it"
+
+
+class ShuttingDown(Problem):
+    """The process is about to end; another one will answer."""
+
+    status, code, headers = 503, "shutting_down", RETRY_SOON
+    detail = "This process is shutting down"
+
+
+OF_FRAMEWORK: Final = {
+    problem.status: problem
+    for problem in (BadRequest, NotFound, MethodNotAllowed, PayloadTooLarge, UnsupportedMediaType, InternalError)
+}
+
+
+def problem_of_status(status: int, headers: Mapping[str, str] | None = None) -> Problem:
+    """Return the problem for a status that no code of ours chose: the framework's, or a layer's around it."""
+    problem = OF_FRAMEWORK.get(status, Problem)()
+    if problem.status != status:
+        phrase = HTTPStatus(status).phrase
+        problem.status, problem.code, problem.detail = status, phrase.lower().replace(" ", "_"), phrase
+    problem.headers = headers or problem.headers
+    return problem
+
+
+def problem_of(exc: BaseException) -> Problem:  # noqa: C901, PLR0911 - a table, one row a return
+    """Return the problem that any exception amounts to; what is not in the table is a bug of ours, 500."""
     match exc:
         case Problem():
             return exc
         case ValidationException():
-            return malformed_json()  # every other value is checked by our own code: this is a missing body
+            return MalformedJSON()  # every other value is checked by our own code: this is a missing body
         case HTTPException():
-            return of_status(exc.status_code, exc.headers)
-        case Overloaded():
-            return overloaded()
-        case OutcomeUnknown():
-            return outcome_unknown()
+            return problem_of_status(exc.status_code, exc.headers)
+        case QueueFull():
+            return Overloaded()
+        case AnswerLost():
+            return OutcomeUnknown()
         case asyncpg.DataError() | asyncpg.exceptions.DataError():
-            return Problem(422, "unstorable_value", "The database cannot store a value of the request")
+            return UnstorableValue()
         case OSError() | TimeoutError() | PoolTimeoutError() | asyncpg.InterfaceError():
-            return unavailable()
+            return DatabaseUnavailable()
     for state in _sqlstates(exc):
         if state.startswith("22"):
-            return Problem(422, "unstorable_value", "The database cannot store a value of the request")
+            return UnstorableValue()
         if state == asyncpg.UniqueViolationError.sqlstate:
-            return Problem(409, "conflict", "It exists already")
+            return Conflict()
         if state.startswith(UNAVAILABLE_SQLSTATES):
-            return unavailable()
-    return of_status(500)
+            return DatabaseUnavailable()
+    return InternalError()
 
 
 def respond(request: Request[Any, Any, Any], exc: Exception) -> Response[bytes]:
     """Answer for an exception, in Litestar's form of an exception handler; logs what is not the client's doing."""
-    problem = of_exception(exc)
+    problem = problem_of(exc)
     request_id = str(request.scope["state"].get("request_id", ""))
     if problem.status == HTTPStatus.INTERNAL_SERVER_ERROR:
         logger.error("unhandled exception", request_id=request_id, exc_info=exc)
@@ -193,7 +232,7 @@ def respond(request: Request[Any, Any, Any], exc: Exception) -> Response[bytes]:
             "database unavailable", request_id=request_id, code=problem.code, errors=errors, sqlstates=states
         )
     return Response(
-        problem.body(request_id), status_code=problem.status, media_type=MEDIA_TYPE, headers=problem.headers
+        problem.body(request_id), status_code=problem.status, media_type=MEDIA_TYPE, headers=dict(problem.headers)
     )
 
 

@@ -7,7 +7,7 @@ from msgspec import Struct
 
 from app import __version__
 from app.auth.middleware import PUBLIC
-from app.errors import shutting_down
+from app.errors import ShuttingDown
 from app.http.openapi import operation, problems
 from app.lifecycle import PROCESS
 
@@ -61,5 +61,5 @@ async def health() -> Health:
 async def ready() -> Health:
     """Tell whether the process wants requests: from its start until it is told to stop."""
     if PROCESS.draining:
-        raise shutting_down()
+        raise ShuttingDown
     return Health("ready")

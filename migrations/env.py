@@ -9,9 +9,7 @@ from sqlalchemy import Connection
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app.db import migrations
-from app.db.base import Base
-from app.tasks.model import Task
-from app.users.model import User
+from app.models import Base, Task, User
 
 if TYPE_CHECKING:
     from advanced_alchemy.alembic.commands import AlembicCommandConfig

@@ -1,6 +1,7 @@
-import ast
+import importlib
 import json
 import os
+import pkgutil
 import re
 import subprocess
 import sys
@@ -20,6 +21,7 @@ from packaging.utils import canonicalize_name
 
 import app as package
 from app import server
+from app.errors import Problem
 from app.settings import Settings
 from tests.conftest import client_of, random_user, running
 from tests.servers import serving
@@ -90,18 +92,13 @@ def test_api_document_lists_every_error_code_and_no_other() -> None:
     assert documented == set(error_codes())
 
 
-def error_codes() -> Iterator[tuple[int, str]]:
-    """Every status with a code beside it in the source, as two first arguments or as key and value."""
-    for path in (ROOT / "app").rglob("*.py"):
-        for node in ast.walk(ast.parse(path.read_text())):
-            match node:
-                case ast.Call(args=[ast.Constant(int() as status), ast.Constant(str() as code), *_]):
-                    yield status, code
-                case ast.Dict(keys=keys, values=values):
-                    for key, value in zip(keys, values, strict=True):
-                        match key, value:
-                            case ast.Constant(int() as status), ast.Tuple([ast.Constant(str() as code), *_]):
-                                yield status, code
+def error_codes(of: type[Problem] = Problem) -> Iterator[tuple[int, str]]:
+    """Status and code of every class of problem, wherever it stands."""
+    for module in pkgutil.walk_packages(package.__path__, "app."):
+        importlib.import_module(module.name)
+    for problem in of.__subclasses__():
+        yield problem.status, problem.code
+        yield from error_codes(problem)
 
 
 def test_version_is_the_same_everywhere() -> None:

@@ -6,6 +6,12 @@ ALIAS: Final = "me"
 """Stands for the caller's own id in every path."""
 
 
+class Forbidden(Problem):
+    """The path belongs to another user."""
+
+    status, code, detail = 403, "forbidden", "Not authorized to access this task"
+
+
 def require_own_path(scope: Any) -> None:
     """Let the caller into paths of their own only. Raises Problem (403).
 
@@ -13,4 +19,4 @@ def require_own_path(scope: Any) -> None:
     """
     user_id = scope["path_params"].get("user_id", ALIAS)
     if user_id not in {ALIAS, scope["user"].id}:
-        raise Problem(403, "forbidden", "Not authorized to access this task")
+        raise Forbidden

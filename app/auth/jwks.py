@@ -11,7 +11,7 @@ import structlog
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from app.auth.jwk import VerificationKey, read_set
-from app.errors import RETRY_AFTER_SECONDS, Problem
+from app.errors import RETRY_SOON, Problem
 
 TTL_SECONDS: Final = 300
 COOLDOWN_SECONDS: Final = 5
@@ -34,6 +34,13 @@ FAILURES: Final = (
 )
 
 logger = structlog.get_logger("app.auth")
+
+
+class IssuerUnavailable(Problem):
+    """Nobody can tell whether the token's key is the issuer's."""
+
+    status, code, headers = 503, "issuer_unavailable", RETRY_SOON
+    detail = "The issuer of the token cannot be asked for its keys right now; try again"
 
 
 class KeySet:
@@ -70,12 +77,7 @@ class KeySet:
         if key is not None and self.holds(key):
             return key
         if self._failed:
-            raise Problem(
-                503,
-                "issuer_unavailable",
-                "The issuer of the token cannot be asked for its keys right now; try again",
-                headers={"Retry-After": RETRY_AFTER_SECONDS},
-            )
+            raise IssuerUnavailable
         return None
 
     def _may_refresh(self, now: float) -> bool:

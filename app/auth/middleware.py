@@ -18,6 +18,16 @@ PUBLIC: Final = {"public": True}
 logger = structlog.get_logger("app.auth")
 
 
+class Unauthorized(Problem):
+    """There is no token, or none that counts; which rule refused it is for the operator to know."""
+
+    status, code, detail = 401, "unauthorized", "Invalid or missing token"
+
+    def __init__(self, *, sent: bool = False) -> None:
+        super().__init__()
+        self.headers = {"WWW-Authenticate": 'Bearer error="invalid_token"' if sent else "Bearer"}
+
+
 class BearerToken(ASGIMiddleware):
     """Authenticates by `Authorization: Bearer` (RFC 6750); cookies and URLs are never read."""
 
@@ -35,9 +45,7 @@ class BearerToken(ASGIMiddleware):
                 scope["user"] = await self._verifier.verify(bearer(given))
             except Refused as refusal:
                 logger.debug("token refused", reason=refusal.reason, request_id=scope["state"].get("request_id"))
-                challenge = 'Bearer error="invalid_token"' if given else "Bearer"
-                headers = {"WWW-Authenticate": challenge}
-                raise Problem(401, "unauthorized", "Invalid or missing token", headers=headers) from None
+                raise Unauthorized(sent=bool(given)) from None
             require_own_path(scope)
         await next_app(scope, receive, send)
 

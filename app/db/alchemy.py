@@ -7,7 +7,7 @@ from advanced_alchemy.extensions.litestar import AlembicAsyncConfig, SQLAlchemyA
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app.db import migrations
-from app.db.base import Base
+from app.models import Base
 
 MIGRATIONS: Final = Path(__file__).parents[2] / "migrations"
 

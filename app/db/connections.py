@@ -12,7 +12,7 @@ from typing import Any
 from sqlalchemy import PoolProxiedConnection
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from app.db.failures import Overloaded
+from app.db.failures import QueueFull
 
 
 class Lease:
@@ -46,12 +46,12 @@ class Connections:
         self._idle: list[Lease] = []
 
     async def enter(self) -> None:
-        """Wait for a turn. Raises Overloaded."""
+        """Wait for a turn. Raises QueueFull."""
         if not self._free.locked():
             await self._free.acquire()
             return
         if self._waiting >= self._queue:
-            raise Overloaded
+            raise QueueFull
         self._waiting += 1
         try:
             await self._free.acquire()
@@ -80,7 +80,7 @@ class Connections:
 
     @asynccontextmanager
     async def reserved(self) -> AsyncIterator[None]:
-        """Make sure that the engine's pool can hand out a connection for the length of the block. Raises Overloaded."""
+        """Make sure that the engine's pool can hand out a connection for the length of the block. Raises QueueFull."""
         await self.enter()
         try:
             if self._idle:

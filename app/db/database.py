@@ -1,15 +1,18 @@
 """Both lanes over one pool: single statements in autocommit, and explicit transactions."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from typing import Any
 
+import asyncpg
 from sqlalchemy.ext.asyncio import AsyncSession, async_scoped_session, async_sessionmaker
 
 from app.db.connections import Connections
 from app.db.engine import create_engine
-from app.db.failures import OutcomeUnknown, is_answer, is_passing, pause
+from app.db.failures import AnswerLost, is_answer, is_passing, pause
 from app.db.lane import FastLane
+from app.db.statement import Statement
 from app.settings import Settings
 
 
@@ -34,7 +37,7 @@ class Database:
     async def transaction(self) -> AsyncIterator[AsyncSession]:
         """Begin a transaction for the block and commit it at its end.
 
-        Raises Overloaded, OutcomeUnknown for a commit without an answer, and what the lane raises.
+        Raises QueueFull, AnswerLost for a commit without an answer, and what the lane raises.
         """
         async with asyncio.timeout(self._timeout), self._connections.reserved():
             try:
@@ -45,9 +48,13 @@ class Database:
                 except BaseException as error:
                     if is_answer(error):
                         raise
-                    raise OutcomeUnknown from error
+                    raise AnswerLost from error
             finally:
                 await self.session.remove()
+
+    async def fetch(self, statement: Statement, values: Mapping[str, Any]) -> asyncpg.Record | None:
+        """Run one statement in autocommit and return its first row or None. Raises what the lane raises."""
+        return await self.lane.fetch(statement, values)
 
     async def close(self) -> None:
         """Close every connection."""

@@ -28,11 +28,11 @@ FIRST_PAUSE: Final = 0.05
 LONGEST_PAUSE: Final = 0.5
 
 
-class Overloaded(Exception):  # noqa: N818 - what happened, as in the standard library's own connection errors
+class QueueFull(Exception):  # noqa: N818 - what happened, as in the standard library's own connection errors
     """Every connection is busy and the queue for them is full."""
 
 
-class OutcomeUnknown(Exception):  # noqa: N818 - the same
+class AnswerLost(Exception):  # noqa: N818 - the same
     """A write was sent, and no answer says whether it took effect."""
 
 

@@ -8,7 +8,7 @@ import asyncpg
 import structlog
 
 from app.db.connections import Connections, Lease
-from app.db.failures import STALE, OutcomeUnknown, is_answer, is_passing, pause
+from app.db.failures import STALE, AnswerLost, is_answer, is_passing, pause
 from app.db.statement import Statement
 
 STATEMENTS_PER_CONNECTION: Final = 128
@@ -42,7 +42,7 @@ class FastLane:
         """Return the first row or None.
 
         What may be over a moment later is tried again, unless the statement writes and may have run. Raises
-        asyncpg.PostgresError for what the server refuses, Overloaded, OutcomeUnknown, and OSError, TimeoutError or
+        asyncpg.PostgresError for what the server refuses, QueueFull, AnswerLost, and OSError, TimeoutError or
         asyncpg.InterfaceError where the server cannot be asked.
         """
         arguments = statement.arguments(values)
@@ -87,7 +87,7 @@ class FastLane:
                 raise
             lease.end()  # nobody knows what is still on its way on this connection
             if sent and statement.writes and not is_answer(error):
-                raise OutcomeUnknown from error
+                raise AnswerLost from error
             raise
         self._connections.keep(lease)
         self._budget = self._timeout

@@ -10,7 +10,7 @@ from litestar.types import HTTPScope
 from msgspec import UNSET, DecodeError, Struct, ValidationError, convert, json, structs
 
 from app.auth.caller import Caller
-from app.errors import FieldError, Problem, invalid, malformed_json, of_status
+from app.errors import BadRequest, FieldError, MalformedJSON, PayloadTooLarge, UnsupportedMediaType, ValidationFailed
 
 B = TypeVar("B", bound="Body")
 
@@ -33,7 +33,7 @@ class Body(Struct):
                 except ValueError as error:
                     broken.append(FieldError(name, str(error)))
         if broken:
-            raise invalid(broken)
+            raise ValidationFailed(broken)
 
     def given(self) -> dict[str, Any]:
         """Return the fields that have a value, as the rules left them."""
@@ -63,17 +63,17 @@ class StrictRequest(Request[Caller, Any, State]):
         limit = self.route_handler.resolve_request_max_body_size()
         announced = _header(self.scope, b"content-length") or b""
         if limit is not None and announced.isdigit() and int(announced) > limit:
-            raise of_status(413)
+            raise PayloadTooLarge
         parts: list[bytes] = []
         size, more = 0, True
         while more:
             message: Any = await self.receive()
             if message["type"] == "http.disconnect":
-                raise of_status(400)  # which nobody is there to read
+                raise BadRequest  # which nobody is there to read
             parts.append(message.get("body", b""))
             size += len(parts[-1])
             if limit is not None and size > limit:
-                raise of_status(413)
+                raise PayloadTooLarge
             more = message.get("more_body", False)
         self._read = b"".join(parts)
         return self._read
@@ -92,8 +92,8 @@ def decode(body: bytes, target: type[B]) -> B:
         except ValidationError:
             broken = _explain(text, target)
     except (DecodeError, UnicodeDecodeError, RecursionError):
-        raise malformed_json() from None
-    raise invalid(broken)
+        raise MalformedJSON from None
+    raise ValidationFailed(broken)
 
 
 @lru_cache
@@ -131,4 +131,4 @@ def _require_json(content_type: bytes | None) -> None:
     name, _, charset = parameters.strip().partition(b"=")
     acceptable_charset = name != b"charset" or charset.strip(b'"') in {b"utf-8", b"utf8"}
     if media_type.strip() != b"application/json" or not acceptable_charset:
-        raise Problem(415, "unsupported_media_type", "Send the body as application/json in UTF-8")
+        raise UnsupportedMediaType

@@ -55,7 +55,7 @@ class Edge:
             await exchange.send({"type": "http.response.start", "status": 500, "headers": []})
         except asyncio.CancelledError:  # the server does that at the end of SHUTDOWN_TIMEOUT, and ends then
             if not exchange.status:
-                await exchange.refuse(errors.shutting_down())
+                await exchange.refuse(errors.ShuttingDown())
         finally:
             self._log(exchange.line())
 
@@ -90,7 +90,7 @@ class Exchange:
             await self._send({"type": "http.response.start", "status": self.status, "headers": headers})
             return
         kept = [(name, value) for name, value in headers if name not in {b"content-type", b"content-length"}]
-        await self._problem(errors.of_status(self.status), kept)  # some layer has a form of its own
+        await self._problem(errors.problem_of_status(self.status), kept)  # some layer has a form of its own
         self._ended = True
 
     async def refuse(self, problem: errors.Problem) -> None:

@@ -10,7 +10,7 @@ from litestar.openapi.spec import OpenAPIHeader, OpenAPIResponse, Operation, Par
 from litestar.openapi.spec.enums import OpenAPIType
 from msgspec import json
 
-from app.errors import MEDIA_TYPE, RETRY_AFTER_SECONDS, FieldError, Problem, ProblemDetails
+from app.errors import MEDIA_TYPE, RETRY_SOON, FieldError, Problem, ProblemDetails
 
 STRING: Final = Schema(type=OpenAPIType.STRING)
 REQUEST_ID: Final = OpenAPIHeader(
@@ -40,7 +40,7 @@ RETRY_AFTER: Final = OpenAPIHeader(
     description="Seconds to wait.",
     schema=Schema(type=OpenAPIType.STRING, pattern="^[0-9]+$"),
     required=True,
-    example=RETRY_AFTER_SECONDS,
+    example=RETRY_SOON["Retry-After"],
 )
 
 PATH: Final = {
@@ -104,7 +104,9 @@ def problems(*statuses: int) -> dict[int, ResponseSpec]:
 def _problem(status: int, invalid: FieldError) -> dict[str, Any]:
     code, detail = ERRORS[status]
     broken = [invalid] if status == HTTPStatus.UNPROCESSABLE_ENTITY else []
-    body = Problem(status, code, f"{invalid.field}: {invalid.message}" if broken else detail, errors=broken)
+    body = Problem()
+    body.status, body.code, body.errors = status, code, broken
+    body.detail = f"{invalid.field}: {invalid.message}" if broken else detail
     example: dict[str, Any] = json.decode(body.body(str(REQUEST_ID.example)))
     return example
 

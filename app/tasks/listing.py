@@ -7,16 +7,11 @@ import sqlalchemy as sa
 from msgspec import structs
 from sqlalchemy.dialects import postgresql
 
-from app.db.base import table_of
 from app.db.statement import KNOWN, ONE, USER_ID, ZERO
+from app.models import TASKS, USERS
 from app.tasks import fields
 from app.tasks.cursor import Cursor
-from app.tasks.model import Task
 from app.tasks.query import ListQuery
-from app.users.model import User
-
-TASKS: Final = table_of(Task)
-USERS: Final = table_of(User)
 
 LIMIT: Final = sa.bindparam("limit", type_=sa.Integer)
 NO_LIMIT: Final = sa.select(sa.cast(sa.null(), sa.BigInteger)).scalar_subquery()

@@ -9,7 +9,7 @@ from urllib.parse import parse_qsl, urlencode
 
 from msgspec import Struct
 
-from app.errors import FieldError, invalid
+from app.errors import FieldError, ValidationFailed
 from app.tasks import fields
 from app.tasks.cursor import Cursor
 
@@ -72,7 +72,7 @@ def _parse(query_string: bytes) -> ListQuery:
     if not broken and (mismatch := _cursor_mismatch(values)):
         broken.append(mismatch)
     if broken:
-        raise invalid(broken)
+        raise ValidationFailed(broken)
     for name in REPEATABLE & values.keys():
         values[name] = tuple(
             sorted(set(values[name]))
@@ -97,7 +97,9 @@ def _pairs(query_string: bytes) -> list[tuple[str, str]]:
             query_string.decode("ascii"), keep_blank_values=True, errors="strict", max_num_fields=MAXIMUM_PARAMETERS
         )
     except ValueError:
-        raise invalid([FieldError("query", "Must be at most 100 parameters in percent-encoded UTF-8")]) from None
+        raise ValidationFailed(
+            [FieldError("query", "Must be at most 100 parameters in percent-encoded UTF-8")]
+        ) from None
 
 
 def _cursor_mismatch(values: dict[str, Any]) -> FieldError | None:

@@ -9,11 +9,11 @@ from advanced_alchemy.repository import SQLAlchemyAsyncRepository
 from msgspec import Struct
 
 from app.db.database import Database
+from app.models import Task
 from app.settings import PriorityCase
 from app.tasks import cursor, listing
 from app.tasks.errors import StaleRevision, TaskNotFound
 from app.tasks.list_cache import ListCache, Page
-from app.tasks.model import Task
 from app.tasks.query import ListQuery
 from app.tasks.statements import TaskStatements
 

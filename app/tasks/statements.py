@@ -9,16 +9,11 @@ from typing import Any, Final
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert as upsert
 
-from app.db.base import table_of
 from app.db.statement import KNOWN, ONE, USER_ID, Statement
+from app.models import TASKS, USERS
 from app.settings import PriorityCase
 from app.tasks import fields, listing
-from app.tasks.model import Task
 from app.tasks.query import ListQuery
-from app.users.model import User
-
-TASKS: Final = table_of(Task)
-USERS: Final = table_of(User)
 
 TASK_ID: Final = sa.bindparam("task_id", type_=sa.BigInteger)
 IF_MATCH: Final = sa.bindparam("if_match", type_=sa.ARRAY(sa.BigInteger))

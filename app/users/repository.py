@@ -6,14 +6,12 @@ import sqlalchemy as sa
 from advanced_alchemy.repository import SQLAlchemyAsyncRepository
 
 from app.auth.caller import Caller
-from app.db.base import table_of
 from app.db.database import Database
 from app.db.statement import USER_ID, Statement
+from app.models import USERS, Task, User
 from app.settings import PriorityCase
 from app.tasks.fields import PRIORITIES
-from app.tasks.model import Task
 from app.tasks.repository import TaskRepository
-from app.users.model import User
 
 OF_USER: Final = sa.and_(Task.user_id == USER_ID, Task.deleted_at.is_(None))
 
@@ -86,9 +84,7 @@ def _profile() -> sa.Select[Any]:
         "revision": sa.func.coalesce(User.revision, sa.literal_column("0")),
         "counts": counts,
     }
-    return sa.select(sa.cast(_object(members), sa.Text)).select_from(
-        always.outerjoin(table_of(User), User.id == USER_ID)
-    )
+    return sa.select(sa.cast(_object(members), sa.Text)).select_from(always.outerjoin(USERS, User.id == USER_ID))
 
 
 def _stats(priority_case: PriorityCase) -> sa.Select[Any]:

@@ -10,7 +10,7 @@ import pytest
 
 from app.db.connections import Connections
 from app.db.engine import KEEPALIVE, create_engine
-from app.db.failures import FIRST_PAUSE, LONGEST_PAUSE, Overloaded, is_passing, pause
+from app.db.failures import FIRST_PAUSE, LONGEST_PAUSE, QueueFull, is_passing, pause
 from app.settings import Settings
 from tests.wire import SOCKET
 
@@ -63,7 +63,7 @@ async def test_waiting_requests_are_served_in_their_order_and_further_ones_refus
     await connections.enter()
     waiting = [asyncio.create_task(use(number)) for number in range(2)]
     await asyncio.sleep(0)
-    with pytest.raises(Overloaded):
+    with pytest.raises(QueueFull):
         await connections.enter()
     abandoned = waiting.pop()
     abandoned.cancel()

@@ -14,11 +14,10 @@ from sqlalchemy.exc import DBAPIError
 from app import server
 from app.db.database import Database
 from app.db.statement import USER_ID, Statement
-from app.errors import of_exception
+from app.errors import problem_of
+from app.models import Task, User
 from app.settings import Settings
-from app.tasks.model import Task
 from app.tasks.repository import TaskRepository
-from app.users.model import User
 from tests.conftest import client_of, random_user, running
 from tests.wire import Relay, relayed
 
@@ -314,7 +313,7 @@ def wrapped(sqlstate: str) -> list[Exception]:
 )
 def test_every_sqlstate_has_its_status_through_every_layer(sqlstate: str, status: int) -> None:
     for exception in wrapped(sqlstate):
-        problem = of_exception(exception)
+        problem = problem_of(exception)
         assert problem.status == status
         assert ("Retry-After" in problem.headers) is (status == 503)
 
@@ -332,7 +331,7 @@ def test_every_sqlstate_has_its_status_through_every_layer(sqlstate: str, status
     ],
 )
 def test_trouble_without_a_sqlstate_has_its_status_too(exception: Exception, status: int) -> None:
-    assert of_exception(exception).status == status
+    assert problem_of(exception).status == status
 
 
 async def test_a_transaction_that_fails_leaves_nothing(settings: Settings) -> None:

@@ -14,9 +14,9 @@ from sqlalchemy import Table
 from sqlalchemy.exc import DBAPIError
 
 from app.db.alchemy import MIGRATIONS
-from app.db.base import Base
 from app.db.plugin import DatabasePlugin
 from app.development import postgres
+from app.models import Base
 from app.settings import Settings
 from tests.db.empty import LATEST, REVISIONS, Empty
 from tests.processes import command, copied_project

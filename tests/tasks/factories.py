@@ -3,8 +3,8 @@ from datetime import UTC, datetime
 from polyfactory import Ignore, Use
 from polyfactory.factories.sqlalchemy_factory import SQLAlchemyFactory
 
+from app.models import Task
 from app.tasks import fields
-from app.tasks.model import Task
 
 
 class TaskFactory(SQLAlchemyFactory[Task]):

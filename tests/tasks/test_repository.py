@@ -4,11 +4,11 @@ import httpx
 import msgspec
 
 from app.db.database import Database
+from app.models import User
 from app.settings import Settings
 from app.tasks.fields import PRIORITIES
 from app.tasks.repository import TaskRepository
 from app.tasks.schemas import Task
-from app.users.model import User
 from tests.tasks.factories import TaskFactory
 
 
