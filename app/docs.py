@@ -1,6 +1,5 @@
 """The documentation pages, served by the app itself: Swagger UI comes from a Python package, nothing from a CDN."""
 
-from dataclasses import dataclass
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
@@ -10,15 +9,14 @@ from litestar import MediaType, Request, Response, Router, get
 from litestar.datastructures import CacheControlHeader, ResponseHeader
 from litestar.openapi import OpenAPIConfig
 from litestar.openapi.plugins import OpenAPIRenderPlugin
-from litestar.openapi.spec import Components, License, OpenAPI, SecurityScheme, Tag
+from litestar.openapi.spec import Components, License, SecurityScheme, Tag
 from litestar.static_files import create_static_files_router
 from msgspec import json
 
 from app import __version__
 from app.auth.middleware import PUBLIC
 from app.auth.mint import mint
-from app.document import Document
-from app.settings import PriorityCase, Settings
+from app.settings import Settings
 
 BEARER: Final = "bearerAuth"
 DEVELOPMENT_USER: Final = "dev-user"
@@ -75,19 +73,6 @@ class Page(OpenAPIRenderPlugin):
         return PAGE
 
 
-@dataclass
-class Configuration(OpenAPIConfig):
-    """Litestar's configuration, for a document of our own."""
-
-    priority_case: PriorityCase = "upper"
-
-    def to_openapi_schema(self) -> OpenAPI:
-        """Return the document, to which Litestar adds the operations and schemas."""
-        document = Document(**vars(super().to_openapi_schema()))
-        document.priority_case = self.priority_case
-        return document
-
-
 def openapi(settings: Settings) -> OpenAPIConfig:
     """Configure the document and /docs; in development, callers from this machine are signed in there."""
 
@@ -105,11 +90,10 @@ def openapi(settings: Settings) -> OpenAPIConfig:
         token = mint(settings, DEVELOPMENT_USER, TOKEN_SECONDS) if settings.development and local else None
         return START % (json.encode(token).decode(), BEARER)
 
-    return Configuration(
+    return OpenAPIConfig(
         title="Task API",
         version=__version__,
         license=License("MIT", identifier="MIT"),
-        priority_case=settings.priority_case,
         use_handler_docstrings=True,
         description=DESCRIPTION,
         render_plugins=[Page()],

@@ -137,9 +137,9 @@ class ValidationFailed(Problem):
     status, code, detail = 422, "validation_failed", "A value breaks a rule; `errors` names each"
 
     def __init__(self, errors: Sequence[FieldError]) -> None:
+        super().__init__(errors)
         self.errors = errors
         self.detail = "; ".join(f"{error.field}: {error.message}" for error in errors)
-        super().__init__(self.detail)
 
 
 class UnstorableValue(Problem):
@@ -222,7 +222,9 @@ def problem_of(exc: BaseException) -> Problem:  # noqa: C901, PLR0911 - a table,
 def respond(request: Request[Any, Any, Any], exc: Exception) -> Response[bytes]:
     """Answer for an exception, in Litestar's form of an exception handler; logs what is not the client's doing."""
     problem = problem_of(exc)
-    request_id = str(request.scope["state"].get("request_id", ""))
+    state = request.scope["state"]
+    request_id = str(state.get("request_id", ""))
+    state["problem"] = problem.code
     if problem.status == HTTPStatus.INTERNAL_SERVER_ERROR:
         logger.error("unhandled exception", request_id=request_id, exc_info=exc)
     elif problem.status > HTTPStatus.INTERNAL_SERVER_ERROR and exc is not problem:

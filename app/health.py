@@ -1,15 +1,15 @@
 """Probes from process state. None asks the database: regular probes would keep a Neon compute awake for ever."""
 
-from typing import Any
+from typing import Any, Final
 
 from litestar import get
+from litestar.datastructures import State
 from msgspec import Struct
 
 from app import __version__
 from app.auth.middleware import PUBLIC
-from app.errors import ShuttingDown
-from app.http.openapi import operation, problems
-from app.lifecycle import PROCESS
+from app.errors import Problem, ShuttingDown
+from app.http.openapi import operation
 
 
 class Service(Struct):
@@ -26,40 +26,29 @@ class Health(Struct):
     status: str
 
 
-def _documented(name: str, summary: str, example: Any) -> dict[str, Any]:
-    return {
-        "opt": PUBLIC,
-        "operation_id": name,
-        "summary": summary,
-        "tags": ["service"],
-        "operation_class": operation(success=summary, example=example, public=True),
-    }
+SERVICE: Final = {"name": "litestar-tasks", "version": __version__, "docs": "/docs"}
 
 
-@get(
-    "/",
-    **_documented(
-        "getService", "Name and version", {"name": "litestar-tasks", "version": __version__, "docs": "/docs"}
-    ),
-)
+def _probe(name: str, summary: str, example: Any, *problems: type[Problem]) -> dict[str, Any]:
+    options = operation(name, summary, success=summary, example=example, problems=problems)
+    return {**options, "opt": {**options["opt"], **PUBLIC}, "tags": ["service"]}
+
+
+@get("/", **_probe("getService", "Name and version", SERVICE))
 async def service() -> Service:
     """Name and version of the service, and where its documentation is."""
-    return Service("litestar-tasks", __version__, "/docs")
+    return Service(**SERVICE)
 
 
-@get("/health", **_documented("getHealth", "Liveness", {"status": "ok"}))
+@get("/health", **_probe("getHealth", "Liveness", {"status": "ok"}))
 async def health() -> Health:
     """Answer, which is all there is to being alive."""
     return Health("ok")
 
 
-@get(
-    "/ready",
-    responses={503: problems()[503]},
-    **_documented("getReadiness", "Readiness", {"status": "ready"}),
-)
-async def ready() -> Health:
+@get("/ready", **_probe("getReadiness", "Readiness", {"status": "ready"}, ShuttingDown))
+async def ready(state: State) -> Health:
     """Tell whether the process wants requests: from its start until it is told to stop."""
-    if PROCESS.draining:
+    if state.lifecycle.draining:
         raise ShuttingDown
     return Health("ready")

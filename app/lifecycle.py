@@ -2,33 +2,25 @@
 
 import asyncio
 import signal
-from collections.abc import Callable, Coroutine
 from typing import Any
 
 
 class Lifecycle:
     """`draining` is true from SIGTERM on: load balancers are told, and connections end with their next answer."""
 
-    draining = False
+    def __init__(self) -> None:
+        self.draining = False
 
+    def drain_first(self, delay: float) -> None:
+        """Let `delay` seconds pass between SIGTERM and the server's own handling of it; needs a running event loop.
 
-PROCESS = Lifecycle()
-
-
-def drain_first(delay: float) -> Callable[[], Coroutine[Any, Any, None]]:
-    """Return a startup hook that lets `delay` seconds pass between SIGTERM and the server's own handling of it.
-
-    Whoever sends requests learns of the end later than the process does. A person's Ctrl-C is not delayed.
-    """
-
-    async def install() -> None:
+        Whoever sends requests learns of the end later than the process does. A person's Ctrl-C is not delayed.
+        """
         loop = asyncio.get_running_loop()
         stop: Any = signal.getsignal(signal.SIGTERM)
 
         def drain(number: int, frame: Any) -> None:
-            PROCESS.draining = True
+            self.draining = True
             loop.call_soon_threadsafe(loop.call_later, delay, stop, number, frame)
 
         signal.signal(signal.SIGTERM, drain)
-
-    return install

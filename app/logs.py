@@ -5,7 +5,7 @@ import logging.config
 import sys
 from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import msgspec
 import structlog
@@ -13,6 +13,8 @@ import structlog
 from app.settings import Settings
 
 logger = structlog.get_logger("app.access")
+
+Level = Literal["info", "warning", "error"]
 
 ENCODER: Final = msgspec.json.Encoder()
 
@@ -22,29 +24,37 @@ def _now() -> datetime:
 
 
 class AccessLine(msgspec.Struct, kw_only=True):
-    """One request and its answer: no query string, no header, no body. The duration is in milliseconds."""
+    """One request and its answer: no query string, no header, no body. The duration is in milliseconds.
+
+    `code` is that of the problem, where the answer is one.
+    """
 
     method: str
     route: str | None
     status: int
+    code: str | msgspec.UnsetType = msgspec.UNSET
     duration_ms: float
     bytes: int
     user_id: str | None
     request_id: str
     event: str = "request"
-    level: str = "info"
+    level: Level = "info"
     timestamp: datetime = msgspec.field(default_factory=_now)
 
 
 def access(settings: Settings) -> Callable[[AccessLine], None]:
     """Return what writes access lines in the form, and from the level, that the settings ask for."""
-    if logging.getLevelNamesMapping()[settings.log_level.upper()] > logging.INFO:
-        return _ignore
-    return _write_json if settings.log_format == "json" else _write_text
+    levels = logging.getLevelNamesMapping()
+    lowest = levels[settings.log_level.upper()]
+    write = _write_json if settings.log_format == "json" else _write_text
+    if lowest <= logging.INFO:
+        return write
 
+    def write_severe(line: AccessLine) -> None:
+        if levels[line.level.upper()] >= lowest:
+            write(line)
 
-def _ignore(line: AccessLine) -> None:
-    pass
+    return write_severe
 
 
 def _write_json(line: AccessLine) -> None:
@@ -54,9 +64,9 @@ def _write_json(line: AccessLine) -> None:
 
 
 def _write_text(line: AccessLine) -> None:
-    members = msgspec.structs.asdict(line)
-    event, *_ = members.pop("event"), members.pop("level"), members.pop("timestamp")  # structlog adds its own
-    logger.info(event, **members)
+    members = {name: value for name, value in msgspec.structs.asdict(line).items() if value is not msgspec.UNSET}
+    event, level, _ = members.pop("event"), members.pop("level"), members.pop("timestamp")  # structlog adds its own
+    getattr(logger, level)(event, **members)
 
 
 def configure(settings: Settings) -> None:

@@ -1,25 +1,18 @@
 """Runs uvicorn as this service wants it, around whatever has to live exactly as long as the server."""
 
-import gc
-import os
 import signal
 import sys
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
-from multiprocessing import parent_process
 from typing import Any
 
 import uvicorn
-from litestar import Litestar
 
-from app import create_app
 from app.auth.mint import mint
 from app.db import migrations
 from app.development import postgres
 from app.docs import DEVELOPMENT_USER, TOKEN_SECONDS
 from app.http.protocol import GatheringProtocol
-from app.lifecycle import drain_first
 from app.settings import Settings
 
 KEEP_ALIVE_SECONDS = 75
@@ -35,7 +28,7 @@ def run(settings: Settings, *, host: str, port: int, **options: Any) -> None:
         migrate(settings)
     with development(_address(host, port)) if settings.development else nullcontext():
         uvicorn.run(
-            "app.server:worker",
+            "app.asgi:worker",
             factory=True,
             host=host,
             port=port,
@@ -49,27 +42,6 @@ def run(settings: Settings, *, host: str, port: int, **options: Any) -> None:
             timeout_graceful_shutdown=settings.shutdown_timeout,
             **options,
         )
-
-
-def worker() -> Litestar:
-    """Build the application in a process that ends with its parent: an orphan would keep the port after `kill -9`."""
-    if parent := parent_process():
-        threading.Thread(target=_follow, args=(parent,), daemon=True).start()
-    settings = Settings.from_env()
-    app = create_app()
-    app.on_startup += [drain_first(0 if settings.development else settings.shutdown_delay), settle]
-    return app
-
-
-def settle() -> None:
-    """Keep what lives as long as the process out of garbage collection, which took 2 % of the time of requests."""
-    gc.collect()
-    gc.freeze()
-
-
-def _follow(parent: Any) -> None:
-    parent.join()
-    os.kill(os.getpid(), signal.SIGTERM)
 
 
 @contextmanager

@@ -118,6 +118,11 @@ class Settings:
     """Not a variable: true while the embedded database of `litestar run` is in use."""
 
     @property
+    def priority_names(self) -> tuple[str, str, str]:
+        """How answers write the priorities that are stored as 1, 2 and 3."""
+        return ("LOW", "MEDIUM", "HIGH") if self.priority_case == "upper" else ("low", "medium", "high")
+
+    @property
     def secrets(self) -> tuple[str, ...]:
         """Every secret that verifies a token, the current one first."""
         return tuple(filter(None, dict.fromkeys((*self.better_auth_secrets, self.better_auth_secret))))

@@ -16,7 +16,7 @@ import uvicorn
 from click.testing import CliRunner, Result
 from litestar import Litestar
 
-from app import server
+from app import asgi, server
 from app.cli import Commands
 from app.development import postgres
 from app.settings import Settings
@@ -163,14 +163,14 @@ class TestWorker:
 
     def test_single_process_has_no_parent_to_follow(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(threading, "Thread", pytest.fail)
-        assert isinstance(server.worker(), Litestar)
+        assert isinstance(asgi.worker(), Litestar)
 
     def test_worker_asks_itself_to_end_when_its_parent_has(self, monkeypatch: pytest.MonkeyPatch) -> None:
         parent_ends = threading.Event()
         sent: Queue[tuple[int, int]] = Queue()
-        monkeypatch.setattr(server, "parent_process", lambda: SimpleNamespace(join=parent_ends.wait))
+        monkeypatch.setattr(asgi, "parent_process", lambda: SimpleNamespace(join=parent_ends.wait))
         monkeypatch.setattr(os, "kill", lambda *arguments: sent.put(arguments))
-        assert isinstance(server.worker(), Litestar)
+        assert isinstance(asgi.worker(), Litestar)
         assert sent.empty()
         parent_ends.set()
         assert sent.get(timeout=10) == (os.getpid(), signal.SIGTERM)

@@ -13,8 +13,7 @@ from litestar.routes import HTTPRoute
 from msgspec import json, to_builtins
 
 from app.errors import MEDIA_TYPE, ProblemDetails
-from app.http.response import JSONResponse
-from app.lifecycle import PROCESS
+from app.http.answers import JSONResponse
 from app.settings import PriorityCase, Settings
 from tests.conftest import client_of, random_user, running
 
@@ -90,8 +89,9 @@ class Service:
         body = given.get("content", json.encode(BODIES[operation]) if operation in BODIES else None)
         if body is not None:
             headers.setdefault("Content-Type", "application/json")
-        async with client_of(self._away if "away" in given else self.app, self.settings, user_id) as client:
-            PROCESS.draining = "draining" in given
+        app = self._away if "away" in given else self.app
+        async with client_of(app, self.settings, user_id) as client:
+            app.state.lifecycle.draining = "draining" in given
             try:
                 return await client.request(
                     method,
@@ -101,7 +101,7 @@ class Service:
                     params=given.get("params"),
                 )
             finally:
-                PROCESS.draining = False
+                app.state.lifecycle.draining = False
 
     def check(self, operation: str, answer: httpx.Response) -> None:
         """Compare an answer with what the document and the handler's annotation say of it."""

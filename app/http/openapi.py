@@ -1,16 +1,20 @@
-"""What OpenAPI has to say beyond the handlers' types: every error with its body, every header, every example."""
+"""What handlers say about themselves beyond their types, and how it gets into the finished OpenAPI document."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from copy import deepcopy
+from dataclasses import fields, is_dataclass
 from http import HTTPStatus
 from typing import Any, Final
 
+from litestar import Litestar
+from litestar.handlers import HTTPRouteHandler
 from litestar.openapi.datastructures import ResponseSpec
 from litestar.openapi.spec import OpenAPIHeader, OpenAPIResponse, Operation, Parameter, RequestBody, Schema
 from litestar.openapi.spec.enums import OpenAPIType
+from litestar.routes import HTTPRoute
 from msgspec import json
 
-from app.errors import MEDIA_TYPE, RETRY_SOON, FieldError, Problem, ProblemDetails
+from app.errors import MEDIA_TYPE, RETRY_SOON, Problem, ProblemDetails
 
 STRING: Final = Schema(type=OpenAPIType.STRING)
 REQUEST_ID: Final = OpenAPIHeader(
@@ -25,40 +29,15 @@ ETAG: Final = OpenAPIHeader(
     required=True,
     example='"1795336200123456"',
 )
-LOCATION: Final = OpenAPIHeader(
-    description="Path of the new task.", schema=STRING, required=True, example="/api/me/tasks/1"
-)
-LINK: Final = OpenAPIHeader(
-    description='The next page, as `<path>; rel="next"` (RFC 8288); absent on the last one.',
-    schema=STRING,
-    example='</api/me/tasks?limit=50&cursor=WyJjcmVhdGVkIiwiZGVzYyJd>; rel="next"',
-)
-CHALLENGE: Final = OpenAPIHeader(
-    description="The scheme to authenticate with.", schema=STRING, required=True, example="Bearer"
-)
-RETRY_AFTER: Final = OpenAPIHeader(
-    description="Seconds to wait.",
-    schema=Schema(type=OpenAPIType.STRING, pattern="^[0-9]+$"),
-    required=True,
-    example=RETRY_SOON["Retry-After"],
-)
-
-PATH: Final = {
-    "user_id": Parameter(
-        name="user_id",
-        param_in="path",
-        required=True,
-        description="The token's `sub`, or `me` for the same.",
-        schema=Schema(type=OpenAPIType.STRING, pattern="^[A-Za-z0-9_-]{1,128}$"),
-        example="me",
+OF_PROBLEMS: Final = {
+    "WWW-Authenticate": OpenAPIHeader(
+        description="The scheme to authenticate with.", schema=STRING, required=True, example="Bearer"
     ),
-    "task_id": Parameter(
-        name="task_id",
-        param_in="path",
+    "Retry-After": OpenAPIHeader(
+        description="Seconds to wait.",
+        schema=Schema(type=OpenAPIType.STRING, pattern="^[0-9]+$"),
         required=True,
-        description="Id of the task.",
-        schema=Schema(type=OpenAPIType.INTEGER, minimum=1, maximum=2**63 - 1),
-        example=1,
+        example=RETRY_SOON["Retry-After"],
     ),
 }
 IF_MATCH: Final = Parameter(
@@ -73,88 +52,130 @@ IF_NONE_MATCH: Final = Parameter(
     description="ETags that the client holds; 304 without a body if the current one is among them.",
     schema=STRING,
 )
-
-ERRORS: Final = {
-    400: ("malformed_json", "The body is not valid JSON"),
-    401: ("unauthorized", "Invalid or missing token"),
-    403: ("forbidden", "Not authorized to access this task"),
-    404: ("task_not_found", "Task not found"),
-    412: ("stale_revision", "The task has changed since the revision given in If-Match"),
-    413: ("payload_too_large", "The body is too large"),
-    415: ("unsupported_media_type", "Send the body as application/json in UTF-8"),
-    422: ("validation_failed", "A value breaks a rule; `errors` names each"),
-    503: ("database_unavailable", "The database is not available right now; try again"),
-}
-ERROR_HEADERS: Final = {401: {"WWW-Authenticate": CHALLENGE}, 503: {"Retry-After": RETRY_AFTER}}
-
-OF_EVERY_ROUTE: Final = (401, 403, 503)
-OF_A_BODY: Final = (400, 413, 415, 422)
-
-
-def problems(*statuses: int) -> dict[int, ResponseSpec]:
-    """Describe the error answers of a data route: those of every one, and `statuses`."""
-    return {
-        status: ResponseSpec(
-            ProblemDetails, generate_examples=False, description=ERRORS[status][1], media_type=MEDIA_TYPE
-        )
-        for status in sorted({*OF_EVERY_ROUTE, *statuses})
-    }
-
-
-def _problem(status: int, invalid: FieldError) -> dict[str, Any]:
-    code, detail = ERRORS[status]
-    broken = [invalid] if status == HTTPStatus.UNPROCESSABLE_ENTITY else []
-    body = Problem()
-    body.status, body.code, body.errors = status, code, broken
-    body.detail = f"{invalid.field}: {invalid.message}" if broken else detail
-    example: dict[str, Any] = json.decode(body.body(str(REQUEST_ID.example)))
-    return example
+BIGGEST_INT32: Final = 2**31 - 1
+MEANS_NOTHING: Final = ("deprecated", "required", "allow_empty_value", "allow_reserved")
+"""Keywords that mean the same when they are absent as when they are false, or an empty list."""
 
 
 def operation(
+    name: str,
+    summary: str,
     *,
     success: str,
     example: Any = None,
-    headers: dict[str, OpenAPIHeader] | None = None,
-    parameters: Sequence[Parameter] = (),
     body: Any = None,
-    body_required: bool = True,
-    invalid: tuple[str, str] = ("title", "Must not be blank"),
-    not_modified: bool = False,
-    public: bool = False,
-) -> type[Operation]:
-    """Make the operation class of a handler: what it says beyond what Litestar reads off the signature."""
+    headers: Mapping[str, OpenAPIHeader] | None = None,
+    parameters: Sequence[Parameter] = (),
+    problems: Sequence[type[Problem] | Problem] = (),
+) -> dict[str, Any]:
+    """Return a route handler's options: `body` is an example of the request's, `example` of the answer's.
 
-    @dataclass
-    class Documented(Operation):
-        def __post_init__(self) -> None:
-            in_path = {getattr(parameter, "name", None) for parameter in self.parameters or ()}
-            self.parameters = [*(PATH[name] for name in PATH if name in in_path), *parameters] or None
-            self.security = [] if public else self.security
-            if isinstance(self.request_body, RequestBody):
-                self.request_body.required = body_required
-                for media_type in self.request_body.content.values():
-                    media_type.example = body
-                    if not body_required and isinstance(media_type.schema, Schema):
-                        media_type.schema = next(iter(media_type.schema.one_of or ()))  # absent, but never null
-            responses: Any = self.responses
-            if MEDIA_TYPE not in (responses.get("400", OpenAPIResponse("")).content or {MEDIA_TYPE: None}):
-                del responses["400"]  # Litestar's own idea of a validation error
-            if not_modified:
-                responses["304"] = OpenAPIResponse(description="The client holds this revision")
-            self.responses = {status: self._response(int(status), responses[status]) for status in sorted(responses)}
+    `problems` are those that the handler can end in, with an instance where its example should say more. A route that
+    takes If-None-Match answers 304, too.
+    """
+    raised = [problem() if isinstance(problem, type) else problem for problem in problems]
+    responses = {
+        problem.status: ResponseSpec(
+            ProblemDetails, generate_examples=False, description=type(problem).detail, media_type=MEDIA_TYPE
+        )
+        for problem in raised
+    }
+    if IF_NONE_MATCH in parameters:
+        responses[304] = ResponseSpec(None, description="The client holds this revision")
+    return {
+        "operation_id": name,
+        "summary": summary,
+        "response_description": success,
+        "responses": responses,
+        "opt": {
+            "body": body,
+            "example": example,
+            "headers": headers or {},
+            "parameters": [*parameters],
+            "problems": {problem.status: problem for problem in raised},
+        },
+    }
 
-        def _response(self, status: int, response: OpenAPIResponse) -> OpenAPIResponse:
-            own = ERROR_HEADERS.get(status, {})
-            if status < HTTPStatus.BAD_REQUEST:
-                own = {"ETag": ETAG} if status == HTTPStatus.NOT_MODIFIED else headers or {}
-                response.description = response.description if status == HTTPStatus.NOT_MODIFIED else success
-                response.content = None if status == HTTPStatus.NO_CONTENT else response.content
-            response.headers = {"X-Request-Id": REQUEST_ID, **own}
-            for media_type in (response.content or {}).values():
-                media_type.example = (
-                    example if status < HTTPStatus.BAD_REQUEST else _problem(status, FieldError(*invalid))
-                )
-            return response
 
-    return Documented
+def finish(app: Litestar) -> None:
+    """Complete and simplify the application's document, in place."""
+    document = app.openapi_schema
+    document.paths = dict(sorted((document.paths or {}).items(), key=lambda item: (item[0][:5] != "/api/", item[0])))
+    for route in app.routes:
+        if isinstance(route, HTTPRoute):
+            item = document.paths.get(route.path_format)
+            for method, (handler, _) in route.route_handler_map.items():
+                if (found := getattr(item, method.lower(), None)) is not None:
+                    _complete(found, handler)
+    schemas: Any = document.components.schemas if document.components else {}
+    schemas["ProblemDetails"].required.append("type")  # it has a default, and is always there
+    _simplify(document)
+
+
+def _complete(operation: Operation, handler: HTTPRouteHandler) -> None:
+    """Add what the handler says in its options, and drop what Litestar says of its own errors."""
+    said = handler.opt
+    operation.parameters = deepcopy(said["parameters"]) or None  # two applications of a process may differ
+    operation.security = [] if said.get("public") else None
+    if isinstance(operation.request_body, RequestBody) and handler.parsed_data_field:
+        [content] = operation.request_body.content.values()
+        content.example = said["body"]
+        if handler.parsed_data_field.is_optional:  # the body may be absent, but is never null
+            operation.request_body.required = False
+            content.schema = content.schema.one_of[0]  # type: ignore[union-attr, index]
+    responses: Any = operation.responses
+    operation.responses = {
+        status: _completed(response, int(status), said)
+        for status, response in sorted(responses.items())
+        if int(status) < HTTPStatus.BAD_REQUEST or MEDIA_TYPE in response.content
+    }
+
+
+def _completed(response: OpenAPIResponse, status: int, said: Mapping[str, Any]) -> OpenAPIResponse:
+    headers, example = said["headers"], said["example"]
+    if status >= HTTPStatus.BAD_REQUEST:
+        problem = said["problems"][status]
+        headers = {name: OF_PROBLEMS[name] for name in problem.headers}
+        example = json.decode(problem.body(str(REQUEST_ID.example)))
+    elif status == HTTPStatus.NOT_MODIFIED:
+        headers = {"ETag": ETAG}
+    elif status == HTTPStatus.NO_CONTENT:
+        response.content = None
+    response.headers = {"X-Request-Id": REQUEST_ID, **headers}
+    for content in (response.content or {}).values():
+        content.example = example
+    return response
+
+
+def _simplify(node: Any, name: str = "") -> None:
+    """Say plainly what the generator says in a roundabout way; `name` is the key under which the node stands."""
+    for key, child in _children(node):
+        _simplify(child, key)
+    for keyword in MEANS_NOTHING:
+        if getattr(node, keyword, None) in (False, []):
+            setattr(node, keyword, None)
+    if isinstance(node, Schema):
+        if node.type is OpenAPIType.INTEGER and (name in {"id", "revision"} or (node.maximum or 0) > BIGGEST_INT32):
+            node.format = "int64"  # type: ignore[assignment]  # not in Litestar's list
+        match node.one_of:
+            case [Schema() as only]:
+                _take_over(node, only)
+            case [Schema(type=OpenAPIType() as kind) as only, Schema(type=OpenAPIType.NULL)]:
+                _take_over(node, only)
+                node.type = [kind, OpenAPIType.NULL]
+
+
+def _children(node: Any) -> Iterator[tuple[str, Any]]:
+    if is_dataclass(node):
+        return ((field.name, getattr(node, field.name)) for field in fields(node))
+    if isinstance(node, Mapping):
+        return iter(node.items())
+    return (("", member) for member in node) if isinstance(node, list) else iter(())
+
+
+def _take_over(schema: Schema, only: Schema) -> None:
+    """Let `schema` be the one that it wraps; what it says itself stays."""
+    schema.one_of = None
+    for field in fields(schema):
+        if getattr(schema, field.name) is None:
+            setattr(schema, field.name, getattr(only, field.name))

@@ -6,23 +6,15 @@ from typing import Any, Final, Self
 
 from msgspec import MsgspecError, Struct, convert, json
 
-from app.tasks import fields
+from app.tasks import rules
+from app.tasks.sorts import ORDERS, SORTS
 
 MAXIMUM_LENGTH: Final = 2048
 BIGGEST_INTEGER: Final = 2**63 - 1
 
-KEY_TYPES: Final[dict[str, Any]] = {
-    "created": datetime,
-    "updated": int,
-    "due_date": datetime | None,
-    "priority": fields.PriorityName,
-    "title": str,
-}
-"""Type of the sort key, per sort, as a task's JSON has it; `updated` goes by the revision."""
-
 
 class Cursor(Struct, frozen=True, array_like=True):
-    """Where a page ended: the sort, its order, the last task's sort key and its id."""
+    """Where a page ended: the sort, its order, the last task's sort key as the column stores it, and its id."""
 
     sort: str
     order: str
@@ -38,12 +30,12 @@ class Cursor(Struct, frozen=True, array_like=True):
             sort, order, key, task_id = json.decode(
                 urlsafe_b64decode(text + "=" * (-len(text) % 4)), type=tuple[str, str, Any, int]
             )
-            key = convert(key, KEY_TYPES[sort])
-            if order not in {"asc", "desc"} or not _storable(key) or not 0 < task_id <= BIGGEST_INTEGER:
+            key = convert(key, SORTS[sort].key_type)
+            if order not in ORDERS or not _storable(key) or not 0 < task_id <= BIGGEST_INTEGER:
                 raise ValueError
+            return cls(sort, order, rules.priority(key) if sort == "priority" else key, task_id)
         except (MsgspecError, ValueError, KeyError, RecursionError):
             raise ValueError("Is not a cursor of this list") from None
-        return cls(sort, order, key.upper() if sort == "priority" else key, task_id)
 
 
 def encode(sort: str, order: str, key_and_id: str) -> str:
@@ -59,5 +51,5 @@ def _storable(key: object) -> bool:
         case int():
             return abs(key) <= BIGGEST_INTEGER
         case datetime():
-            return key.tzinfo is not None and fields.EARLIEST <= key <= fields.LATEST
+            return key.tzinfo is not None and rules.EARLIEST <= key <= rules.LATEST
     return key is None

@@ -3,15 +3,15 @@ from typing import Annotated, ClassVar, Final
 
 from msgspec import UNSET, Struct, UnsetType
 
-from app.http.body import Body, Rule
-from app.tasks import fields
+from app.http.body import Body, Check
+from app.tasks import rules
 
-RULES: Final = {
-    "title": fields.title,
-    "description": fields.description,
-    "priority": fields.priority,
-    "tags": fields.tags,
-    "due_date": fields.due_date,
+CHECKS: Final = {
+    "title": rules.title,
+    "description": rules.description,
+    "priority": rules.priority,
+    "tags": rules.tags,
+    "due_date": rules.due_date,
 }
 
 
@@ -22,7 +22,7 @@ class Task(Struct):
     user_id: str
     title: str
     description: str | None
-    priority: str
+    priority: Annotated[str, rules.PRIORITY_WRITTEN]
     tags: list[str]
     due_date: datetime | None
     completed: bool
@@ -34,26 +34,26 @@ class Task(Struct):
 class TaskCreate(Body):
     """A new task; only the title is required."""
 
-    rules: ClassVar[dict[str, Rule]] = RULES  # type: ignore[assignment]
+    checks: ClassVar[dict[str, Check]] = CHECKS  # type: ignore[assignment]
 
-    title: Annotated[str, fields.TITLE]
-    description: Annotated[str | None, fields.DESCRIPTION] = None
-    priority: Annotated[str | None, fields.PRIORITY] = None
-    tags: Annotated[list[str] | str | None, fields.TAGS_SCHEMA] = None
-    due_date: Annotated[str | None, fields.DUE_DATE] = None
+    title: Annotated[str, rules.TITLE]
+    description: Annotated[str | None, rules.DESCRIPTION] = None
+    priority: Annotated[str | None, rules.PRIORITY] = None
+    tags: Annotated[list[str] | str | None, rules.TAG_LIST] = None
+    due_date: Annotated[str | None, rules.DUE_DATE] = None
     completed: bool = False
 
 
 class TaskUpdate(Body):
     """The fields to change: an absent one stays as it is, null clears one that can be empty."""
 
-    rules: ClassVar[dict[str, Rule]] = RULES  # type: ignore[assignment]
+    checks: ClassVar[dict[str, Check]] = CHECKS  # type: ignore[assignment]
 
-    title: Annotated[str | UnsetType, fields.TITLE] = UNSET
-    description: Annotated[str | UnsetType | None, fields.DESCRIPTION] = UNSET
-    priority: Annotated[str | UnsetType | None, fields.PRIORITY] = UNSET
-    tags: Annotated[list[str] | str | UnsetType | None, fields.TAGS_SCHEMA] = UNSET
-    due_date: Annotated[str | UnsetType | None, fields.DUE_DATE] = UNSET
+    title: Annotated[str | UnsetType, rules.TITLE] = UNSET
+    description: Annotated[str | UnsetType | None, rules.DESCRIPTION] = UNSET
+    priority: Annotated[str | UnsetType | None, rules.PRIORITY] = UNSET
+    tags: Annotated[list[str] | str | UnsetType | None, rules.TAG_LIST] = UNSET
+    due_date: Annotated[str | UnsetType | None, rules.DUE_DATE] = UNSET
     completed: bool | UnsetType = UNSET
 
 

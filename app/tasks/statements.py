@@ -4,6 +4,7 @@ PostgreSQL writes the JSON of the answers. A write is one data-modifying CTE: ra
 with it, return the task. The lock on the user's row makes the order of revisions the order of commits.
 """
 
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import sqlalchemy as sa
@@ -11,9 +12,15 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 
 from app.db.statement import KNOWN, ONE, USER_ID, Statement
 from app.models import TASKS, USERS
-from app.settings import PriorityCase
-from app.tasks import fields, listing
+from app.tasks import listing
 from app.tasks.query import ListQuery
+
+HIDDEN: Final = {"deleted_at"}
+"""Columns that answers leave out."""
+
+SET_BY_SERVER: Final = {"id", "user_id", "created_at", "updated_at", "revision", *HIDDEN}
+WRITABLE: Final = tuple(column for column in TASKS.c if column.name not in SET_BY_SERVER)
+"""Columns that clients write, under the same names."""
 
 TASK_ID: Final = sa.bindparam("task_id", type_=sa.BigInteger)
 IF_MATCH: Final = sa.bindparam("if_match", type_=sa.ARRAY(sa.BigInteger))
@@ -24,19 +31,29 @@ FIRST_REVISION: Final = sa.cast(
 """Microseconds since 1970, so that an erased and recreated user never meets an old revision again."""
 
 
-class TaskStatements:
-    """The statements, compiled once per shape; `priority_case` decides how answers write a priority."""
+def assigned(column: sa.Column[Any]) -> str:
+    """Name the parameter that tells whether an update sets a column that can be null."""
+    return f"{column.name}_assigned"
 
-    def __init__(self, priority_case: PriorityCase) -> None:
-        names = [name.lower() if priority_case == "lower" else name for name in fields.PRIORITIES]
-        self._priority_names = sa.literal_column(
-            f"(ARRAY[{', '.join(repr(name) for name in names)}])", sa.ARRAY(sa.Text)
-        )
+
+def update_values(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the parameters of an update that writes `values` and leaves every other column as it is."""
+    return {column.name: values.get(column.name) for column in WRITABLE} | {
+        assigned(column): column.name in values for column in WRITABLE if column.nullable
+    }
+
+
+class TaskStatements:
+    """The statements, compiled once per shape; `priority_names` are written for the stored 1, 2 and 3."""
+
+    def __init__(self, priority_names: Sequence[str]) -> None:
+        names = ", ".join(f"'{name}'" for name in priority_names)
+        self._priority_names = sa.literal_column(f"(ARRAY[{names}])", sa.ARRAY(sa.Text))
         self._pages: dict[tuple[Any, ...], Statement] = {}
         self.get: Final = Statement.compile(self._get())
         self.create: Final = Statement.compile(self._create())
-        self.update: Final = Statement.compile(self._change(_updated_values()))
-        self.complete: Final = Statement.compile(self._change(_completed_values()))
+        self.update: Final = Statement.compile(self._change({column.name: _updated(column) for column in WRITABLE}))
+        self.complete: Final = Statement.compile(self._change({"completed": _completed()}))
         self.delete: Final = Statement.compile(self._change({"deleted_at": sa.func.now()}))
 
     def page(self, query: ListQuery) -> Statement:
@@ -44,39 +61,26 @@ class TaskStatements:
         shape = listing.shape(query)
         statement = self._pages.get(shape)
         if statement is None:
-            statement = self._pages[shape] = Statement.compile(listing.page(query, self._wire))
+            statement = self._pages[shape] = Statement.compile(listing.page(query, self._as_json))
         return statement
 
-    def _wire(self, source: sa.FromClause) -> list[sa.ColumnElement[Any]]:
-        """Columns of `source` as the task's JSON has them, in its order."""
-        column = source.c
+    def _as_json(self, tasks: sa.FromClause) -> list[sa.ColumnElement[Any]]:
+        """Return the columns of `tasks` as a task's JSON has them, in its order."""
         return [
-            column.id,
-            column.user_id,
-            column.title,
-            column.description,
-            self._priority_names[column.priority].label("priority"),
-            column.tags,
-            column.due_date,
-            column.completed,
-            column.created_at,
-            column.updated_at,
-            column.revision,
+            self._priority_names[column].label(column.name) if column.name == "priority" else column
+            for column in tasks.c
+            if column.name not in HIDDEN
         ]
 
-    def _json(self, source: sa.FromClause) -> sa.Select[Any]:
-        """Select the revision, id and JSON text of the tasks in `source`."""
-        wire = sa.select(*self._wire(source)).subquery("task")
-        return sa.select(
-            wire.c.revision, wire.c.id, sa.cast(sa.func.row_to_json(wire.table_valued()), sa.Text).label("body")
-        )
+    def _json(self, tasks: sa.FromClause) -> sa.Select[Any]:
+        """Select the revision, id and JSON text of `tasks`."""
+        task = sa.select(*self._as_json(tasks)).subquery("task")
+        return sa.select(task.c.revision, task.c.id, _text(task).label("body"))
 
     def _get(self) -> sa.Select[Any]:
-        wire = sa.select(*self._wire(TASKS)).where(_is_task()).subquery("task")
-        body = sa.case(
-            (wire.c.revision == sa.any_(KNOWN), None), else_=sa.cast(sa.func.row_to_json(wire.table_valued()), sa.Text)
-        )
-        return sa.select(wire.c.revision, body.label("body"))
+        task = sa.select(*self._as_json(TASKS)).where(_is_task()).subquery("task")
+        body = sa.case((task.c.revision == sa.any_(KNOWN), None), else_=_text(task))
+        return sa.select(task.c.revision, body.label("body"))
 
     def _create(self) -> sa.Select[Any]:
         bump = (
@@ -86,16 +90,8 @@ class TaskStatements:
             .returning(USERS.c.revision)
             .cte("bump")
         )
-        columns: dict[str, sa.ColumnElement[Any]] = {
-            "user_id": USER_ID,
-            "title": sa.bindparam("title", type_=sa.Text),
-            "description": sa.bindparam("description", type_=sa.Text),
-            "priority": sa.bindparam("priority", type_=sa.SmallInteger),
-            "tags": sa.bindparam("tags", type_=sa.ARRAY(sa.Text)),
-            "due_date": sa.bindparam("due_date", type_=sa.DateTime(timezone=True)),
-            "completed": sa.bindparam("completed", type_=sa.Boolean),
-            "revision": bump.c.revision,
-        }
+        written = {column.name: _parameter(column) for column in WRITABLE}
+        columns: dict[str, sa.ColumnElement[Any]] = {"user_id": USER_ID, **written, "revision": bump.c.revision}
         row = (
             sa.insert(TASKS)
             .from_select(list(columns), sa.select(*columns.values()), include_defaults=False)
@@ -142,18 +138,20 @@ def _of_task(truth: sa.ColumnElement[bool]) -> sa.ScalarSelect[bool]:
     return sa.select(truth).where(TASKS.c.user_id == USER_ID, TASKS.c.id == TASK_ID).scalar_subquery()
 
 
-def _updated_values() -> dict[str, Any]:
-    """Keep a column whose parameter is null, but for the two that can be null themselves: those have a flag."""
-    values: dict[str, Any] = {}
-    for name in ("title", "priority", "tags", "completed"):
-        column = TASKS.c[name]
-        values[name] = sa.func.coalesce(sa.bindparam(name, type_=column.type), column)
-    for name in ("description", "due_date"):
-        column = TASKS.c[name]
-        given = sa.bindparam(f"{name}_given", type_=sa.Boolean)
-        values[name] = sa.case((given, sa.bindparam(name, type_=column.type)), else_=column)
-    return values
+def _text(task: sa.Subquery) -> sa.ColumnElement[str]:
+    return sa.cast(sa.func.row_to_json(task.table_valued()), sa.Text)
 
 
-def _completed_values() -> dict[str, Any]:
-    return {"completed": sa.func.coalesce(sa.bindparam("completed", type_=sa.Boolean), ~TASKS.c.completed)}
+def _parameter(column: sa.Column[Any]) -> sa.BindParameter[Any]:
+    return sa.bindparam(column.name, type_=column.type)
+
+
+def _updated(column: sa.Column[Any]) -> sa.ColumnElement[Any]:
+    """Keep a column whose parameter is null, unless it can be null itself: then a flag decides."""
+    if column.nullable:
+        return sa.case((sa.bindparam(assigned(column), type_=sa.Boolean), _parameter(column)), else_=column)
+    return sa.func.coalesce(_parameter(column), column)
+
+
+def _completed() -> sa.ColumnElement[bool]:
+    return sa.func.coalesce(_parameter(TASKS.c.completed), ~TASKS.c.completed)

@@ -336,32 +336,31 @@ def test_trouble_without_a_sqlstate_has_its_status_too(exception: Exception, sta
 
 async def test_a_transaction_that_fails_leaves_nothing(settings: Settings) -> None:
     database = Database(settings)
-    tasks = TaskRepository(database, priority_case="upper", cache_bytes=0)
     user_id = random_user()
 
     async def write_and_fail() -> None:
         async with database.transaction() as session:
             session.add(User(id=user_id, revision=1))
+            tasks = TaskRepository(session=session)
             await tasks.add(Task(user_id=user_id, title="x", revision=1))
             assert await tasks.count(Task.user_id == user_id) == 1
             raise KeyError
 
     with pytest.raises(KeyError):
         await write_and_fail()
-    async with database.transaction():
-        assert await tasks.count(Task.user_id == user_id) == 0
+    async with database.transaction() as session:
+        assert await TaskRepository(session=session).count(Task.user_id == user_id) == 0
     await database.close()
 
 
 async def test_a_transaction_commits_at_its_end(settings: Settings) -> None:
     database = Database(settings)
-    tasks = TaskRepository(database, priority_case="upper", cache_bytes=0)
     user_id = random_user()
     async with database.transaction() as session:
         session.add(User(id=user_id, revision=1))
-        await tasks.add(Task(user_id=user_id, title="x", revision=1))
-    async with database.transaction():
-        [task] = await tasks.get_many(Task.user_id == user_id)
+        await TaskRepository(session=session).add(Task(user_id=user_id, title="x", revision=1))
+    async with database.transaction() as session:
+        [task] = await TaskRepository(session=session).get_many(Task.user_id == user_id)
     assert (task.title, task.priority, task.tags) == ("x", 2, [])
     await database.close()
 

@@ -15,9 +15,9 @@ from app.db.statement import Statement
 from app.settings import Settings
 from app.tasks import cursor, listing
 from app.tasks.query import ListQuery, parse
-from app.tasks.repository import TaskRepository
+from app.tasks.rules import PRIORITIES
 from app.tasks.statements import TaskStatements
-from app.users.repository import UserRepository
+from app.users.store import UserStore
 from tests.conftest import random_user
 from tests.db.plans import Node, generic_plan, nodes, plan, run
 from tests.load.growth_seed import BIG, probe_ids, seed
@@ -27,17 +27,17 @@ TASKS = 100_000
 BIG_TASKS = 1_000
 LIVE = 50
 NEWEST_FIRST = "tasks_user_id_created_at_id_idx"
-STATEMENTS = TaskStatements("upper")
+STATEMENTS = TaskStatements(PRIORITIES)
 GENERIC_AND_CUSTOM = pytest.mark.parametrize("generic", [True, False], ids=["generic", "custom"])
 KEY = {"tasks": "user_id = ", "users": "id = "}
 CHANGES: dict[str, Any] = {
     "title": "Changed",
     "description": None,
-    "description_given": False,
+    "description_assigned": False,
     "priority": None,
     "tags": None,
     "due_date": None,
-    "due_date_given": False,
+    "due_date_assigned": False,
     "completed": None,
     "if_match": None,
 }
@@ -120,9 +120,7 @@ async def test_no_plan_of_a_list_for_its_own_parameters_reads_the_whole_table(
 def other_statements(seeded: Settings) -> dict[str, Statement]:
     """All but the lists, by name."""
     database = Database(seeded)
-    users = UserRepository(
-        database, TaskRepository(database, priority_case="upper", cache_bytes=0), priority_case="upper"
-    )
+    users = UserStore(database, priority_names=PRIORITIES)
     found = {**vars(STATEMENTS), **vars(users)}
     return {name: statement for name, statement in found.items() if isinstance(statement, Statement)}
 

@@ -19,10 +19,11 @@ from app.db.statement import Statement
 from app.settings import Settings
 from app.tasks import listing
 from app.tasks.query import parse
+from app.tasks.rules import PRIORITIES
 from app.tasks.statements import TaskStatements
 from tests.conftest import running
 
-STATEMENTS: Final = TaskStatements("upper")
+STATEMENTS: Final = TaskStatements(PRIORITIES)
 MILLI: Final = 1e3
 OK: Final = 200
 

@@ -4,7 +4,7 @@ from polyfactory import Ignore, Use
 from polyfactory.factories.sqlalchemy_factory import SQLAlchemyFactory
 
 from app.models import Task
-from app.tasks import fields
+from app.tasks import rules
 
 
 class TaskFactory(SQLAlchemyFactory[Task]):
@@ -15,18 +15,18 @@ class TaskFactory(SQLAlchemyFactory[Task]):
 
     id = Ignore()
     deleted_at = None
-    priority = Use(lambda: TaskFactory.__random__.randint(1, len(fields.PRIORITIES)))
-    tags = Use(lambda: [TaskFactory.__faker__.word() for _ in range(TaskFactory.__random__.randint(0, fields.TAGS))])
+    priority = Use(lambda: TaskFactory.__random__.randint(1, len(rules.PRIORITIES)))
+    tags = Use(lambda: [TaskFactory.__faker__.word() for _ in range(TaskFactory.__random__.randint(0, rules.TAGS))])
 
     @classmethod
     def title(cls) -> str:
         """Some of them are not ASCII."""
-        return cls.__random__.choice(["é", "ß", "漢"]) + cls.__faker__.sentence()[: fields.TITLE_LENGTH - 1]
+        return cls.__random__.choice(["é", "ß", "漢"]) + cls.__faker__.sentence()[: rules.TITLE_LENGTH - 1]
 
     @classmethod
     def created_at(cls) -> datetime:
         """Any moment that a task may have."""
-        moment: datetime = cls.__faker__.date_time_between(fields.EARLIEST, fields.LATEST, tzinfo=UTC)
+        moment: datetime = cls.__faker__.date_time_between(rules.EARLIEST, rules.LATEST, tzinfo=UTC)
         return moment
 
     @classmethod

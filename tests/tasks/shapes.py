@@ -2,12 +2,13 @@
 
 from collections.abc import Iterator
 from itertools import product
-from typing import get_args
 from urllib.parse import urlencode
 
 from app.tasks import cursor
-from app.tasks.query import ListQuery, Order, Sort, Status, parse
+from app.tasks.query import ListQuery, parse
+from app.tasks.sorts import ORDERS, SORTS
 
+STATUSES = ("all", "pending", "completed")
 DUE: tuple[dict[str, str], ...] = (
     {},
     {"due_after": "2025-03-01"},
@@ -26,13 +27,13 @@ PLACES = {
 
 def queries() -> Iterator[ListQuery]:
     for status, priority, tag, search, due, sort, order in product(
-        get_args(Status),
+        STATUSES,
         ({}, {"priority": "HIGH"}),
         ({}, {"tag": "home"}),
         ({}, {"search": "milk"}),
         DUE,
-        get_args(Sort),
-        get_args(Order),
+        SORTS,
+        ORDERS,
     ):
         cursors = ({"cursor": cursor.encode(sort, order, place)} for place in PLACES[sort])
         for place in ({}, {"offset": "100"}, *cursors):

@@ -162,4 +162,4 @@ async def test_the_last_of_duplicate_members_counts(client: httpx.AsyncClient) -
 
 
 def test_the_schema_knows_every_field_that_the_rules_know() -> None:
-    assert TaskCreate.rules.keys() <= set(TaskCreate.__struct_fields__)
+    assert TaskCreate.checks.keys() <= set(TaskCreate.__struct_fields__)

@@ -15,9 +15,9 @@ from sqlalchemy.dialects import postgresql
 from app.db.database import Database
 from app.db.statement import Statement
 from app.settings import Settings
-from app.tasks.repository import TaskRepository
+from app.tasks.rules import PRIORITIES
 from app.tasks.statements import TaskStatements
-from app.users.repository import UserRepository
+from app.users.store import UserStore
 from tests.conftest import random_user
 from tests.tasks.shapes import queries
 
@@ -55,16 +55,14 @@ def unconfined(sql: str, user_id: str) -> list[str]:
     return read + inserted
 
 
-def statements_of(repository: object) -> Iterator[Statement]:
-    return (value for value in vars(repository).values() if isinstance(value, Statement))
+def statements_of(store: object) -> Iterator[Statement]:
+    return (value for value in vars(store).values() if isinstance(value, Statement))
 
 
 def all_statements(settings: Settings) -> Iterator[Statement]:
-    tasks = TaskStatements("upper")
+    tasks = TaskStatements(PRIORITIES)
     database = Database(settings)
-    users = UserRepository(
-        database, TaskRepository(database, priority_case="upper", cache_bytes=0), priority_case="upper"
-    )
+    users = UserStore(database, priority_names=PRIORITIES)
     yield from (*statements_of(tasks), *statements_of(users))
     yield from {tasks.page(query) for query in queries()}
 
@@ -80,9 +78,7 @@ def test_every_statement_names_the_user_for_every_table(settings: Settings) -> N
 
 async def test_so_do_those_of_an_erasure(settings: Settings) -> None:
     database = Database(replace(settings, database_pool_size=1))
-    users = UserRepository(
-        database, TaskRepository(database, priority_case="upper", cache_bytes=0), priority_case="upper"
-    )
+    users = UserStore(database, priority_names=PRIORITIES)
     sent: list[str] = []
 
     @sa.event.listens_for(database.engine.sync_engine, "before_cursor_execute")

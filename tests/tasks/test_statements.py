@@ -7,6 +7,7 @@ import pytest
 
 from app.tasks import listing
 from app.tasks.query import ListQuery, parse
+from app.tasks.rules import PRIORITIES
 from app.tasks.statements import TaskStatements
 
 TASKS = "/api/me/tasks"
@@ -16,7 +17,7 @@ async def plan(
     connection: asyncpg.Connection, query: ListQuery, user_id: str, known: list[int]
 ) -> list[dict[str, Any]]:
     """Every node of the plan that ran the list statement."""
-    statement = TaskStatements("upper").page(query)
+    statement = TaskStatements(PRIORITIES).page(query)
     values = {**listing.arguments(query), "user_id": user_id, "known": known}
     text = await connection.fetchval(f"EXPLAIN (ANALYZE, FORMAT JSON) {statement.sql}", *statement.arguments(values))
     nodes = [json.loads(text)[0]["Plan"]]
@@ -49,7 +50,7 @@ async def test_every_list_is_confined_to_the_user_by_the_key(
 
 
 def test_statements_are_compiled_once_per_shape() -> None:
-    statements = TaskStatements("upper")
+    statements = TaskStatements(PRIORITIES)
     assert statements.page(parse(b"search=a&limit=5")) is statements.page(parse(b"search=b&limit=6"))
     assert statements.page(parse(b"search=a")) is not statements.page(parse(b"tag=a"))
 
@@ -62,7 +63,11 @@ def test_a_long_query_string_is_parsed_but_not_remembered() -> None:
 
 
 def test_a_name_stands_for_the_same_text_in_every_process() -> None:
-    first, second, other = TaskStatements("upper"), TaskStatements("upper"), TaskStatements("lower")
+    first, second, other = (
+        TaskStatements(PRIORITIES),
+        TaskStatements(PRIORITIES),
+        TaskStatements(["low", "medium", "high"]),
+    )
     late = second.page(parse(b"status=pending"))
     second.page(parse(b""))
     first.page(parse(b""))

@@ -8,8 +8,8 @@ from litestar import Litestar, get
 from litestar.response import Response
 
 from app.auth.middleware import PUBLIC
-from app.http.edge import Edge
-from app.lifecycle import PROCESS
+from app.http.outermost import Outermost
+from app.lifecycle import Lifecycle
 from app.settings import Settings
 from tests.conftest import ORIGIN, running
 
@@ -217,7 +217,7 @@ async def test_a_bug_outside_the_framework_is_a_problem_too(capsys: pytest.Captu
     async def bug(*_: Any) -> None:
         raise RuntimeError("outermost")
 
-    transport = httpx.ASGITransport(Stateful(Edge(bug, {}, lambda _: None)))
+    transport = httpx.ASGITransport(Outermost(bug, methods={}, lifecycle=Lifecycle(), log=lambda _: None))
     async with httpx.AsyncClient(transport=transport, base_url="http://testserver") as client:
         await assert_problem(await client.get("/"), 500, "internal_error")
     assert capsys.readouterr().out.count("RuntimeError: outermost") == 1
@@ -227,7 +227,7 @@ async def test_a_request_that_the_server_gives_up_at_its_end_is_a_problem_too() 
     async def endless(*_: Any) -> None:
         await asyncio.Event().wait()
 
-    transport = httpx.ASGITransport(Stateful(Edge(endless, {}, lambda _: None)))
+    transport = httpx.ASGITransport(Outermost(endless, methods={}, lifecycle=Lifecycle(), log=lambda _: None))
     async with httpx.AsyncClient(transport=transport, base_url="http://testserver") as client:
         request = asyncio.create_task(client.get("/"))
         await asyncio.sleep(0)
@@ -237,21 +237,11 @@ async def test_a_request_that_the_server_gives_up_at_its_end_is_a_problem_too() 
     assert answer.headers["retry-after"] == "1"
 
 
-class Stateful:
-    """Gives the scope a state, as Litestar and uvicorn do."""
-
-    def __init__(self, app: Any) -> None:
-        self._app = app
-
-    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        await self._app({**scope, "state": {}}, receive, send)
-
-
 async def test_a_process_that_ends_is_not_ready_and_closes_each_connection_with_its_answer(
-    client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+    app: Litestar, client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert "connection" not in (await client.get(TASKS)).headers
-    monkeypatch.setattr(PROCESS, "draining", True)
+    monkeypatch.setattr(app.state.lifecycle, "draining", True)
     answer = await client.get("/ready")
     assert (answer.status_code, answer.json()["code"], answer.headers["retry-after"]) == (503, "shutting_down", "1")
     for path in (TASKS, "/health"):

@@ -11,8 +11,8 @@ T = TypeVar("T")
 JSON: Final = (b"content-type", b"application/json")
 
 
-class WireResponse(ASGIResponse):
-    """Status, headers and body in the form the server takes."""
+class BytesResponse(ASGIResponse):
+    """Status, headers and body in the form that the server takes."""
 
     def __init__(self, status: int, headers: list[tuple[bytes, bytes]], body: bytes) -> None:
         self._start = {"type": "http.response.start", "status": status, "headers": headers}
@@ -32,13 +32,22 @@ class JSONResponse(Response[T]):
         fields = [(name.lower().encode(), value.encode("latin-1")) for name, value in (headers or {}).items()]
         if body is not None:
             fields += [JSON, (b"content-length", str(len(data)).encode())]
-        self._wire = WireResponse(status, fields, data)
+        self._ready = BytesResponse(status, fields, data)
 
     def to_asgi_response(self, *_: Any, **__: Any) -> ASGIResponse:
         """Return what was made in the constructor; nothing on any layer adds to it."""
-        return self._wire
+        return self._ready
 
 
-def not_modified(etag: str) -> JSONResponse[Any]:
-    """304: the client holds this revision."""
-    return JSONResponse(None, status=304, headers={"ETag": etag})
+def representation(
+    revision: int, body: str | bytes | None, *, status: int = 200, headers: dict[str, str] | None = None
+) -> JSONResponse[Any]:
+    """Answer with a body and its revision as the ETag; without a body the client holds that revision, 304."""
+    return JSONResponse(
+        body, status=304 if body is None else status, headers={"ETag": f'"{revision}"', **(headers or {})}
+    )
+
+
+def nothing() -> JSONResponse[None]:
+    """204."""
+    return JSONResponse(None, status=204)

@@ -4,17 +4,20 @@ import asyncio
 import os
 import re
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from http import HTTPStatus
 from typing import Any, Final
 
 import structlog
+from litestar import Litestar
 from litestar.enums import ScopeType
-from litestar.types import ASGIApp, Message, Receive, Scope, Send
+from litestar.routes import HTTPRoute
+from msgspec import UNSET
 
 from app import errors
-from app.lifecycle import PROCESS
-from app.logs import AccessLine
+from app.http.headers import first
+from app.lifecycle import Lifecycle
+from app.logs import AccessLine, Level
 
 Headers = list[tuple[bytes, bytes]]
 
@@ -29,30 +32,55 @@ DATA: Final = [(b"cache-control", b"private, no-cache"), VARY]
 CLOSE: Final = (b"connection", b"close")
 ERROR: Final = [(b"cache-control", b"no-store"), VARY]
 
-logger = structlog.get_logger("app.edge")
+logger = structlog.get_logger("app.http")
 
 
-class Edge:
-    """Wraps the whole application; `methods` are those that each route template answers, `log` writes access lines."""
+class Application(Litestar):
+    """Litestar within the outermost layer, through which every request and every answer passes."""
 
-    def __init__(self, app: ASGIApp, methods: Mapping[str, Iterable[str]], log: Callable[[AccessLine], None]) -> None:
+    def __init__(self, *, lifecycle: Lifecycle, log: Callable[[AccessLine], None], **options: Any) -> None:
+        super().__init__(**options)
+        methods = {
+            route.path_format: route.route_handler_map.keys() for route in self.routes if isinstance(route, HTTPRoute)
+        }
+        self._outermost = Outermost(super().__call__, methods=methods, lifecycle=lifecycle, log=log)
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        """Serve a request, or run the lifespan."""
+        await self._outermost(scope, receive, send)
+
+
+class Outermost:
+    """Wraps a whole application; `methods` are those that each route template answers, `log` writes access lines."""
+
+    def __init__(
+        self,
+        app: Callable[[Any, Any, Any], Awaitable[None]],
+        *,
+        methods: Mapping[str, Iterable[str]],
+        lifecycle: Lifecycle,
+        log: Callable[[AccessLine], None],
+    ) -> None:
         self._app = app
         self._allow = {route: _with_head(allowed) for route, allowed in methods.items()}
+        self._lifecycle = lifecycle
         self._log = log
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Serve one request."""
         if scope["type"] != ScopeType.HTTP:
             await self._app(scope, receive, send)
             return
-        exchange = Exchange(scope, send, self._allow)
+        scope.setdefault("state", {})
+        inner = {**scope, "method": "GET"} if scope["method"] == "HEAD" else scope  # the server needs its own as it is
+        exchange = Exchange(inner, send, scope["method"], self._allow, self._lifecycle)
         try:
-            await self._app(scope, receive, exchange.send)
+            await self._app(inner, receive, exchange.send)
         except Exception:
             if exchange.status:
                 raise
-            logger.exception("unhandled exception", request_id=scope["state"]["request_id"])
-            await exchange.send({"type": "http.response.start", "status": 500, "headers": []})
+            logger.exception("unhandled exception", request_id=exchange.request_id)
+            await exchange.refuse(errors.InternalError())
         except asyncio.CancelledError:  # the server does that at the end of SHUTDOWN_TIMEOUT, and ends then
             if not exchange.status:
                 await exchange.refuse(errors.ShuttingDown())
@@ -63,21 +91,21 @@ class Edge:
 class Exchange:
     """One request and its answer, on the way out; `status` is 0 until the answer starts."""
 
-    def __init__(self, scope: Any, send: Send, allow: Mapping[str, bytes]) -> None:
+    def __init__(self, scope: Any, send: Any, method: str, allow: Mapping[str, bytes], lifecycle: Lifecycle) -> None:
         self.status = 0
         self._started = time.perf_counter()
         self._scope = scope
-        self._send: Any = send
+        self._send = send
+        self._method = method
         self._allow = allow
+        self._lifecycle = lifecycle
         self._bytes = 0
         self._ended = False
-        self._id = _given_id(scope["headers"]) or os.urandom(8).hex()
-        scope["state"]["request_id"] = self._id
-        self._method: str = scope["method"]
-        if self._method == "HEAD":
-            scope["method"] = "GET"  # whatever GET answers, without the body
+        sent = first(scope, b"x-request-id")
+        self.request_id = sent.decode() if REQUEST_ID.fullmatch(sent) else os.urandom(8).hex()
+        scope["state"]["request_id"] = self.request_id
 
-    async def send(self, message: Message) -> None:
+    async def send(self, message: Any) -> None:
         """Pass a message on: complete its headers, or drop a body that must not be sent."""
         if message["type"] == "http.response.start":
             self.status = message["status"]
@@ -100,7 +128,8 @@ class Exchange:
         await self._problem(problem, self._completed(headers))
 
     async def _problem(self, problem: errors.Problem, headers: Headers) -> None:
-        body = problem.body(self._id)
+        body = problem.body(self.request_id)
+        self._scope["state"]["problem"] = problem.code
         headers += [PROBLEM, (b"content-length", str(len(body)).encode())]
         await self._send({"type": "http.response.start", "status": self.status, "headers": headers})
         await self._body(body, more=False)
@@ -112,7 +141,7 @@ class Exchange:
 
     def _completed(self, headers: Headers) -> Headers:
         names = {name for name, _ in headers}
-        headers += [(b"x-request-id", self._id.encode()), *EVERYWHERE]
+        headers += [(b"x-request-id", self.request_id.encode()), *EVERYWHERE]
         if b"content-security-policy" not in names:
             headers.append(NO_PAGE)
         if b"cache-control" not in names:
@@ -120,7 +149,7 @@ class Exchange:
                 headers += ERROR
             elif self._scope["path"].startswith(API):
                 headers += DATA
-        if PROCESS.draining:
+        if self._lifecycle.draining:
             headers.append(CLOSE)
         if b"allow" in names:
             headers = [(name, self._allowed(value) if name == b"allow" else value) for name, value in headers]
@@ -140,15 +169,16 @@ class Exchange:
             duration_ms=round((time.perf_counter() - self._started) * 1000, 2),
             bytes=self._bytes,
             user_id=user.id if user else None,
-            request_id=self._id,
+            request_id=self.request_id,
+            code=self._scope["state"].get("problem", UNSET),
+            level=_level(self.status),
         )
 
 
-def _given_id(headers: Headers) -> str | None:
-    for name, value in headers:
-        if name == b"x-request-id" and REQUEST_ID.fullmatch(value):
-            return value.decode()
-    return None
+def _level(status: int) -> Level:
+    if status < HTTPStatus.INTERNAL_SERVER_ERROR:
+        return "info"
+    return "warning" if status == HTTPStatus.SERVICE_UNAVAILABLE else "error"
 
 
 def _with_head(methods: Iterable[str]) -> bytes:

@@ -1,0 +1,161 @@
+"""What the documentation says of the task routes: examples, parameters, headers and problems of each."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import fields, is_dataclass
+from typing import Any, Final
+
+from litestar.openapi.spec import OpenAPIHeader, Parameter, Schema
+from litestar.openapi.spec.enums import OpenAPIType
+from msgspec import structs
+
+from app.auth.guard import Forbidden
+from app.auth.middleware import Unauthorized
+from app.errors import (
+    DatabaseUnavailable,
+    FieldError,
+    MalformedJSON,
+    PayloadTooLarge,
+    UnsupportedMediaType,
+    ValidationFailed,
+)
+from app.http.openapi import ETAG, IF_MATCH, IF_NONE_MATCH, STRING, operation
+from app.tasks import rules
+from app.tasks.errors import StaleRevision, TaskNotFound
+from app.tasks.parameters import PARAMETERS
+from app.tasks.schemas import TaskCreate
+
+USER_ID: Final = Parameter(
+    name="user_id",
+    param_in="path",
+    required=True,
+    description="The token's `sub`, or `me` for the same.",
+    schema=Schema(type=OpenAPIType.STRING, pattern="^[A-Za-z0-9_-]{1,128}$"),
+    example="me",
+)
+TASK_ID: Final = Parameter(
+    name="task_id",
+    param_in="path",
+    required=True,
+    description="Id of the task.",
+    schema=Schema(type=OpenAPIType.INTEGER, minimum=1, maximum=2**63 - 1),
+    example=1,
+)
+LOCATION: Final = OpenAPIHeader(
+    description="Path of the new task.", schema=STRING, required=True, example="/api/me/tasks/1"
+)
+LINK: Final = OpenAPIHeader(
+    description='The next page, as `<path>; rel="next"` (RFC 8288); absent on the last one.',
+    schema=STRING,
+    example='</api/me/tasks?limit=50&cursor=WyJjcmVhdGVkIiwiZGVzYyJd>; rel="next"',
+)
+
+EVERY_ROUTE: Final = (Unauthorized, Forbidden, DatabaseUnavailable)
+A_BODY: Final = (MalformedJSON, PayloadTooLarge, UnsupportedMediaType)
+BLANK_TITLE: Final = ValidationFailed([FieldError("title", "Must not be blank")])
+
+WRITTEN: Final[dict[str, Any]] = {
+    field.name: field.type.__metadata__[0].schema_extra["examples"][0]
+    for field in structs.fields(TaskCreate)
+    if hasattr(field.type, "__metadata__")
+}
+TASK: Final = {
+    "id": 1,
+    "user_id": "K3vYt0aQ",
+    **WRITTEN,
+    "completed": False,
+    "created_at": "2026-11-22T08:30:00.123456+00:00",
+    "updated_at": "2026-11-22T08:30:00.123456+00:00",
+    "revision": 1795336200123456,
+}
+
+LIST: Final = operation(
+    "listTasks",
+    "List tasks",
+    success="One page of tasks",
+    example=[TASK],
+    headers={"ETag": ETAG, "Link": LINK},
+    parameters=[
+        USER_ID,
+        *(
+            Parameter(
+                name=name,
+                param_in="query",
+                description=parameter.description,
+                schema=parameter.schema,
+                explode=True if parameter.schema.items else None,
+            )
+            for name, parameter in PARAMETERS.items()
+        ),
+        IF_NONE_MATCH,
+    ],
+    problems=[*EVERY_ROUTE, ValidationFailed([FieldError("limit", "Must be a whole number from 1 to 1000")])],
+)
+CREATE: Final = operation(
+    "createTask",
+    "Create a task",
+    success="The new task",
+    body={**WRITTEN, "due_date": "2026-12-01T10:00:00Z"},
+    example=TASK,
+    headers={"ETag": ETAG, "Location": LOCATION},
+    parameters=[USER_ID],
+    problems=[*EVERY_ROUTE, *A_BODY, BLANK_TITLE],
+)
+READ: Final = operation(
+    "getTask",
+    "Read a task",
+    success="The task",
+    example=TASK,
+    headers={"ETag": ETAG},
+    parameters=[USER_ID, TASK_ID, IF_NONE_MATCH],
+    problems=[*EVERY_ROUTE, TaskNotFound],
+)
+
+
+def _write(name: str, summary: str, body: Any, invalid: ValidationFailed) -> dict[str, Any]:
+    return operation(
+        name,
+        summary,
+        success="The task as it is now",
+        body=body,
+        example=TASK,
+        headers={"ETag": ETAG},
+        parameters=[USER_ID, TASK_ID, IF_MATCH],
+        problems=[*EVERY_ROUTE, *A_BODY, TaskNotFound, StaleRevision, invalid],
+    )
+
+
+UPDATED: Final = {"title": "Buy oat milk", "priority": "HIGH"}
+UPDATE: Final = _write("updateTask", "Update a task", UPDATED, BLANK_TITLE)
+PUT: Final = _write("putTask", "Update a task (PUT)", UPDATED, BLANK_TITLE)
+COMPLETE: Final = _write(
+    "completeTask",
+    "Complete or reopen a task",
+    {"completed": True},
+    ValidationFailed([FieldError("completed", "Expected `bool`, got `str`")]),
+)
+DELETE: Final = operation(
+    "deleteTask",
+    "Delete a task",
+    success="The task is gone",
+    parameters=[USER_ID, TASK_ID, IF_MATCH],
+    problems=[*EVERY_ROUTE, TaskNotFound, StaleRevision],
+)
+
+
+def spell_priorities(document: Any, names: Sequence[str]) -> None:
+    """Write the stored 1, 2 and 3 as this installation's answers do, in schemas and examples, in place."""
+    _spell(document, dict(zip(rules.PRIORITIES, names, strict=True)))
+
+
+def _spell(node: Any, spelling: Mapping[str, str]) -> Any:
+    match node:
+        case str():
+            return spelling.get(node, node)
+        case list():
+            return [_spell(member, spelling) for member in node]
+        case dict():
+            return {_spell(key, spelling): _spell(member, spelling) for key, member in node.items()}
+    if is_dataclass(node):
+        for field in fields(node):
+            setattr(node, field.name, _spell(getattr(node, field.name), spelling))
+    return node

@@ -1,0 +1,155 @@
+"""The rule of each field of a task that clients write, and beside it what the documentation says of the field."""
+
+import re
+from datetime import UTC, date, datetime, timedelta
+from typing import Any, Final
+
+from litestar.openapi.spec import Schema
+from litestar.openapi.spec.enums import OpenAPIFormat, OpenAPIType
+from litestar.params import BodyKwarg
+from msgspec import DecodeError, ValidationError, convert, json
+
+PRIORITIES: Final = ("LOW", "MEDIUM", "HIGH")
+"""Stored as 1, 2, 3."""
+
+DEFAULT_PRIORITY: Final = 2
+TITLE_LENGTH: Final = 200
+DESCRIPTION_LENGTH: Final = 1000
+TAGS: Final = 20
+TAG_LENGTH: Final = 50
+EARLIEST: Final = datetime(1900, 1, 1, tzinfo=UTC)
+LATEST: Final = datetime(3000, 1, 1, tzinfo=UTC) - timedelta(microseconds=1)
+WITHOUT_SECONDS: Final = re.compile(r"^([^T ]*[T ]\d\d:\d\d)(Z|[+-]\d\d:\d\d)?$", re.ASCII | re.IGNORECASE)
+"""What an input of type datetime-local sends (HTML standard)."""
+
+DATE: Final = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
+NO_NUL: Final = r"^[^\x00]*$"
+
+
+def field(description: str, example: Any, **schema: Any) -> BodyKwarg:
+    """Describe a field whose Python type says less, or more, than its JSON Schema should."""
+    return BodyKwarg(description=description, schema_extra={"examples": [example], **schema})
+
+
+def or_null(kind: OpenAPIType) -> dict[str, Any]:
+    """Return the schema of a type or null."""
+    return {"one_of": None, "type": [kind, OpenAPIType.NULL]}
+
+
+def title(value: str) -> str:
+    """Trim; 1 to 200 characters remain."""
+    trimmed = _storable(value.strip())
+    if not trimmed:
+        raise ValueError("Must not be blank")
+    if len(trimmed) > TITLE_LENGTH:
+        raise ValueError(f"Must be at most {TITLE_LENGTH} characters")
+    return trimmed
+
+
+TITLE: Final = field(
+    f"1 to {TITLE_LENGTH} characters after trimming; never blank.",
+    "Buy milk",
+    min_length=1,
+    max_length=TITLE_LENGTH,
+    pattern=r"^[^\x00]*[^\s\x00\x1c-\x1f\x85][^\x00]*$",
+)
+
+
+def description(value: str | None) -> str | None:
+    """At most 1,000 characters, kept as they are."""
+    if value is not None and len(_storable(value)) > DESCRIPTION_LENGTH:
+        raise ValueError(f"Must be at most {DESCRIPTION_LENGTH} characters")
+    return value
+
+
+DESCRIPTION: Final = field(
+    f"At most {DESCRIPTION_LENGTH} characters, or null.",
+    "Two litres, the one with the blue cap",
+    max_length=DESCRIPTION_LENGTH,
+    pattern=NO_NUL,
+    **or_null(OpenAPIType.STRING),
+)
+
+
+def priority(value: str | int | None) -> int:
+    """Turn HIGH, MEDIUM or LOW in any case into the stored 3, 2 or 1; null is the default."""
+    if value is None:
+        return DEFAULT_PRIORITY
+    if not isinstance(value, str) or value.upper() not in PRIORITIES:
+        raise ValueError("Must be HIGH, MEDIUM or LOW")
+    return PRIORITIES.index(value.upper()) + 1
+
+
+PRIORITY: Final = field(
+    "`HIGH`, `MEDIUM` or `LOW`, in any case; null is `MEDIUM`.",
+    "MEDIUM",
+    enum=[*reversed(PRIORITIES), None],
+    **or_null(OpenAPIType.STRING),
+)
+
+
+PRIORITY_WRITTEN: Final = BodyKwarg(schema_extra={"enum": [*reversed(PRIORITIES)]})
+
+
+def tags(value: list[str] | str | None) -> list[str]:
+    """Read an array, a JSON array in a string, or comma-separated text; at most 20 tags of 1 to 50 characters."""
+    tags = _split(value) if isinstance(value, str) else value or []
+    if len(tags) > TAGS:
+        raise ValueError(f"Must be at most {TAGS} tags")
+    if any(not 1 <= len(_storable(tag)) <= TAG_LENGTH for tag in tags):
+        raise ValueError(f"Must be tags of 1 to {TAG_LENGTH} characters")
+    return tags
+
+
+TAG: Final = Schema(type=OpenAPIType.STRING, min_length=1, max_length=TAG_LENGTH, pattern=NO_NUL)
+TAG_LIST: Final = field(
+    f"At most {TAGS} tags of 1 to {TAG_LENGTH} characters. Besides an array, a JSON array in a string and "
+    "comma-separated text are accepted; null is no tags.",
+    ["home"],
+    one_of=[
+        Schema(type=OpenAPIType.ARRAY, max_items=TAGS, items=TAG),
+        Schema(type=OpenAPIType.STRING, description="Comma-separated, or a JSON array of strings."),
+        Schema(type=OpenAPIType.NULL),
+    ],
+)
+
+
+def due_date(value: str | None) -> datetime | None:
+    """Read RFC 3339; without an offset it is UTC. Years 1900 to 2999, for the driver makes extreme ones infinite."""
+    if value is None:
+        return None
+    try:
+        if DATE.fullmatch(value):
+            day = convert(value, date)
+            moment = datetime(day.year, day.month, day.day, tzinfo=UTC)
+        else:
+            moment = convert(WITHOUT_SECONDS.sub(r"\1:00\2", value), datetime)
+            moment = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+    except (ValidationError, OverflowError):
+        raise ValueError("Must be an RFC 3339 date-time or a date") from None
+    if not EARLIEST <= moment <= LATEST:
+        raise ValueError("Must be in the years 1900 to 2999")
+    return moment
+
+
+DUE_DATE: Final = field(
+    "RFC 3339 date-time, or a date. Without an offset it is UTC. Years 1900 to 2999; null is none.",
+    "2026-12-01T10:00:00+00:00",
+    format=OpenAPIFormat.DATE_TIME,
+    **or_null(OpenAPIType.STRING),
+)
+
+
+def _split(text: str) -> list[str]:
+    if text.lstrip().startswith("["):
+        try:
+            return json.decode(text, type=list[str])
+        except (DecodeError, RecursionError):
+            raise ValueError("Must be an array of strings") from None
+    return [tag.strip() for tag in text.split(",") if tag.strip()]
+
+
+def _storable(text: str) -> str:
+    if "\x00" in text:
+        raise ValueError("Must not contain NUL characters")
+    return text
