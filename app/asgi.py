@@ -23,14 +23,14 @@ from app.errors import respond
 from app.http import openapi
 from app.http.body import StrictRequest
 from app.http.outermost import Application
-from app.lifecycle import Lifecycle
+from app.server import Lifecycle
 from app.settings import Settings
 from app.tasks.controller import TaskController
 from app.tasks.openapi import spell_priorities
-from app.tasks.store import TaskStore
+from app.tasks.repository import TaskStore
 from app.users.controller import UserController
 from app.users.openapi import name_priorities
-from app.users.store import UserStore
+from app.users.repository import UserStore
 
 EXPOSED: Final = ["ETag", "Link", "Location", "Retry-After", "X-Request-Id"]
 
@@ -45,7 +45,7 @@ def create_app(settings: Settings | None = None) -> Litestar:
     users = UserStore(database, priority_names=settings.priority_names)
     verifier = TokenVerifier(settings, database.lane)
     app = Application(
-        lifecycle=lifecycle,
+        draining=lambda: lifecycle.draining,
         log=logs.access(settings),
         state=State({"lifecycle": lifecycle}),
         route_handlers=[

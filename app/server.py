@@ -1,5 +1,6 @@
 """Runs uvicorn as this service wants it, around whatever has to live exactly as long as the server."""
 
+import asyncio
 import signal
 import sys
 from collections.abc import Iterator
@@ -17,6 +18,27 @@ from app.settings import Settings
 
 KEEP_ALIVE_SECONDS = 75
 """Longer than the 60 s of the usual load balancers, so that they, not we, close idle connections."""
+
+
+class Lifecycle:
+    """`draining` is true from SIGTERM on: load balancers are told, and connections end with their next answer."""
+
+    def __init__(self) -> None:
+        self.draining = False
+
+    def drain_first(self, delay: float) -> None:
+        """Let `delay` seconds pass between SIGTERM and the server's own handling of it; needs a running event loop.
+
+        Whoever sends requests learns of the end later than the process does. A person's Ctrl-C is not delayed.
+        """
+        loop = asyncio.get_running_loop()
+        stop: Any = signal.getsignal(signal.SIGTERM)
+
+        def drain(number: int, frame: Any) -> None:
+            self.draining = True
+            loop.call_soon_threadsafe(loop.call_later, delay, stop, number, frame)
+
+        signal.signal(signal.SIGTERM, drain)
 
 
 def run(settings: Settings, *, host: str, port: int, **options: Any) -> None:

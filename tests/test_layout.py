@@ -11,7 +11,7 @@ APP = Path("app")
 
 LAYERS = [
     {"app.development"},
-    {"app.settings", "app.lifecycle"},
+    {"app.settings", "app.server"},
     {"app.db"},
     {"app.errors", "app.auth"},
     {"app.http", "app.logs"},

@@ -16,7 +16,6 @@ from msgspec import UNSET
 
 from app import errors
 from app.http.headers import first
-from app.lifecycle import Lifecycle
 from app.logs import AccessLine, Level
 
 Headers = list[tuple[bytes, bytes]]
@@ -38,12 +37,12 @@ logger = structlog.get_logger("app.http")
 class Application(Litestar):
     """Litestar within the outermost layer, through which every request and every answer passes."""
 
-    def __init__(self, *, lifecycle: Lifecycle, log: Callable[[AccessLine], None], **options: Any) -> None:
+    def __init__(self, *, draining: Callable[[], bool], log: Callable[[AccessLine], None], **options: Any) -> None:
         super().__init__(**options)
         methods = {
             route.path_format: route.route_handler_map.keys() for route in self.routes if isinstance(route, HTTPRoute)
         }
-        self._outermost = Outermost(super().__call__, methods=methods, lifecycle=lifecycle, log=log)
+        self._outermost = Outermost(super().__call__, methods=methods, draining=draining, log=log)
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Serve a request, or run the lifespan."""
@@ -58,12 +57,12 @@ class Outermost:
         app: Callable[[Any, Any, Any], Awaitable[None]],
         *,
         methods: Mapping[str, Iterable[str]],
-        lifecycle: Lifecycle,
+        draining: Callable[[], bool],
         log: Callable[[AccessLine], None],
     ) -> None:
         self._app = app
-        self._allow = {route: _with_head(allowed) for route, allowed in methods.items()}
-        self._lifecycle = lifecycle
+        self.allow = {route: _with_head(allowed) for route, allowed in methods.items()}
+        self.draining = draining
         self._log = log
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
@@ -73,7 +72,7 @@ class Outermost:
             return
         scope.setdefault("state", {})
         inner = {**scope, "method": "GET"} if scope["method"] == "HEAD" else scope  # the server needs its own as it is
-        exchange = Exchange(inner, send, scope["method"], self._allow, self._lifecycle)
+        exchange = Exchange(self, inner, send, scope["method"])
         try:
             await self._app(inner, receive, exchange.send)
         except Exception:
@@ -91,14 +90,15 @@ class Outermost:
 class Exchange:
     """One request and its answer, on the way out; `status` is 0 until the answer starts."""
 
-    def __init__(self, scope: Any, send: Any, method: str, allow: Mapping[str, bytes], lifecycle: Lifecycle) -> None:
+    def __init__(
+        self, scope: Any, send: Any, method: str, allow: Mapping[str, bytes], draining: Callable[[], bool]
+    ) -> None:
         self.status = 0
         self._started = time.perf_counter()
         self._scope = scope
         self._send = send
         self._method = method
-        self._allow = allow
-        self._lifecycle = lifecycle
+        self._layer = layer
         self._bytes = 0
         self._ended = False
         sent = first(scope, b"x-request-id")
@@ -149,7 +149,7 @@ class Exchange:
                 headers += ERROR
             elif self._scope["path"].startswith(API):
                 headers += DATA
-        if self._lifecycle.draining:
+        if self._layer.draining():
             headers.append(CLOSE)
         if b"allow" in names:
             headers = [(name, self._allowed(value) if name == b"allow" else value) for name, value in headers]
@@ -157,7 +157,7 @@ class Exchange:
 
     def _allowed(self, value: bytes) -> bytes:
         """Correct Litestar's list: it forgets methods on OPTIONS, and knows nothing of HEAD."""
-        return self._allow.get(self._scope.get("path_template")) or _with_head(value.decode().split(", "))
+        return self._layer.allow.get(self._scope.get("path_template")) or _with_head(value.decode().split(", "))
 
     def line(self) -> AccessLine:
         """Describe the exchange for the log, at its end."""

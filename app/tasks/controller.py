@@ -1,3 +1,6 @@
+import re
+from typing import Any, Final
+
 from litestar import Controller, delete, get, patch, post, put
 from litestar.di import NamedDependency
 from litestar.params import FromPath, JSONBody
@@ -5,15 +8,26 @@ from litestar.params import FromPath, JSONBody
 from app.auth.caller import Caller
 from app.http.answers import JSONResponse, nothing, representation
 from app.http.body import StrictRequest
-from app.http.conditional import if_match, if_none_match
+from app.http.headers import if_match, if_none_match
 from app.tasks import openapi
-from app.tasks.guards import task_id_is_possible
+from app.tasks.errors import TaskNotFound
 from app.tasks.query import from_cursor, parse
+from app.tasks.repository import TaskStore
 from app.tasks.schemas import Completion, Task, TaskCreate, TaskUpdate
-from app.tasks.store import TaskStore
 
 Request = StrictRequest[Caller]
 Tasks = NamedDependency[TaskStore]
+
+
+TASK_ID: Final = re.compile(r"[1-9][0-9]{0,18}", re.ASCII)
+BIGGEST_ID: Final = str(2**63 - 1)
+
+
+def task_id_is_possible(connection: Any, _: Any) -> None:
+    """Let through what can be a task's id, before the body is read. Raises TaskNotFound for anything else."""
+    text = connection.path_params["task_id"]
+    if not TASK_ID.fullmatch(text) or (len(text) == len(BIGGEST_ID) and text > BIGGEST_ID):
+        raise TaskNotFound
 
 
 class TaskController(Controller):

@@ -1,13 +1,40 @@
-"""The keyset cursor: the place after one task in one order, opaque to clients, harmless when forged."""
+"""Every order that a list can have, and the keyset cursor: the place after one task in such an order.
+
+Cursors are opaque to clients, and harmless when forged.
+"""
 
 from base64 import urlsafe_b64decode, urlsafe_b64encode
+from collections.abc import Callable
 from datetime import datetime
-from typing import Any, Final, Self
+from typing import Any, Final, Literal, NamedTuple, Self, get_args
 
+import sqlalchemy as sa
 from msgspec import MsgspecError, Struct, convert, json
 
+from app.models import TASKS
 from app.tasks import rules
-from app.tasks.sorts import ORDERS, SORTS
+
+Order = Literal["asc", "desc"]
+ORDERS: Final[tuple[str, ...]] = get_args(Order)
+
+
+class Sort(NamedTuple):
+    """An order: `key_type` is the type of the sort key as a task's JSON has it, `key` turns the column into it."""
+
+    column: sa.Column[Any]
+    natural: Order
+    key_type: Any
+    key: Callable[[sa.ColumnElement[Any]], sa.ColumnElement[Any]] = lambda column: column
+
+
+SORTS: Final = {
+    "created": Sort(TASKS.c.created_at, "desc", datetime),
+    "updated": Sort(TASKS.c.revision, "desc", int),
+    "due_date": Sort(TASKS.c.due_date, "asc", datetime | None),
+    "priority": Sort(TASKS.c.priority, "desc", str),
+    "title": Sort(TASKS.c.title, "asc", str, sa.func.lower),
+}
+DEFAULT_SORT: Final = "created"
 
 MAXIMUM_LENGTH: Final = 2048
 BIGGEST_INTEGER: Final = 2**63 - 1

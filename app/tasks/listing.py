@@ -8,10 +8,9 @@ from sqlalchemy.dialects import postgresql
 
 from app.db.statement import KNOWN, ONE, USER_ID
 from app.models import TASKS, USERS
-from app.tasks.cursor import Cursor
+from app.tasks.cursor import SORTS, Cursor
 from app.tasks.parameters import FILTERS
 from app.tasks.query import ListQuery
-from app.tasks.sorts import SORTS
 
 LIMIT: Final = sa.bindparam("limit", type_=sa.Integer)
 NO_LIMIT: Final = sa.select(sa.cast(sa.null(), sa.BigInteger)).scalar_subquery()

@@ -12,8 +12,7 @@ from sqlalchemy.dialects.postgresql import ARRAY
 
 from app.models import TASKS
 from app.tasks import rules
-from app.tasks.cursor import Cursor
-from app.tasks.sorts import DEFAULT_SORT, ORDERS, SORTS
+from app.tasks.cursor import DEFAULT_SORT, ORDERS, SORTS, Cursor
 
 MAXIMUM_LIMIT: Final = 1000
 MAXIMUM_OFFSET: Final = 1_000_000

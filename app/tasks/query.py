@@ -7,9 +7,8 @@ from urllib.parse import parse_qsl, urlencode
 from msgspec import Struct
 
 from app.errors import FieldError, ValidationFailed
-from app.tasks.cursor import Cursor
+from app.tasks.cursor import DEFAULT_SORT, SORTS, Cursor
 from app.tasks.parameters import FILTERS, MAXIMUM_LIMIT, PARAMETERS, Filter
-from app.tasks.sorts import DEFAULT_SORT, SORTS
 
 MAXIMUM_PARAMETERS: Final = 100
 REMEMBERED_LENGTH: Final = 512

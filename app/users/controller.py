@@ -5,8 +5,8 @@ from app.auth.caller import Caller
 from app.http.answers import JSONResponse, nothing
 from app.http.body import StrictRequest
 from app.users import openapi
+from app.users.repository import UserStore
 from app.users.schemas import Profile, Stats
-from app.users.store import UserStore
 
 Request = StrictRequest[Caller]
 Users = NamedDependency[UserStore]

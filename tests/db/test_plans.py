@@ -17,7 +17,7 @@ from app.tasks import cursor, listing
 from app.tasks.query import ListQuery, parse
 from app.tasks.rules import PRIORITIES
 from app.tasks.statements import TaskStatements
-from app.users.store import UserStore
+from app.users.repository import UserStore
 from tests.conftest import random_user
 from tests.db.plans import Node, generic_plan, nodes, plan, run
 from tests.load.growth_seed import BIG, probe_ids, seed

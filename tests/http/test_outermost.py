@@ -9,7 +9,6 @@ from litestar.response import Response
 
 from app.auth.middleware import PUBLIC
 from app.http.outermost import Outermost
-from app.lifecycle import Lifecycle
 from app.settings import Settings
 from tests.conftest import ORIGIN, running
 
@@ -217,7 +216,7 @@ async def test_a_bug_outside_the_framework_is_a_problem_too(capsys: pytest.Captu
     async def bug(*_: Any) -> None:
         raise RuntimeError("outermost")
 
-    transport = httpx.ASGITransport(Outermost(bug, methods={}, lifecycle=Lifecycle(), log=lambda _: None))
+    transport = httpx.ASGITransport(Outermost(bug, methods={}, draining=lambda: False, log=lambda _: None))
     async with httpx.AsyncClient(transport=transport, base_url="http://testserver") as client:
         await assert_problem(await client.get("/"), 500, "internal_error")
     assert capsys.readouterr().out.count("RuntimeError: outermost") == 1
@@ -227,7 +226,7 @@ async def test_a_request_that_the_server_gives_up_at_its_end_is_a_problem_too() 
     async def endless(*_: Any) -> None:
         await asyncio.Event().wait()
 
-    transport = httpx.ASGITransport(Outermost(endless, methods={}, lifecycle=Lifecycle(), log=lambda _: None))
+    transport = httpx.ASGITransport(Outermost(endless, methods={}, draining=lambda: False, log=lambda _: None))
     async with httpx.AsyncClient(transport=transport, base_url="http://testserver") as client:
         request = asyncio.create_task(client.get("/"))
         await asyncio.sleep(0)

@@ -5,8 +5,8 @@ from itertools import product
 from urllib.parse import urlencode
 
 from app.tasks import cursor
+from app.tasks.cursor import ORDERS, SORTS
 from app.tasks.query import ListQuery, parse
-from app.tasks.sorts import ORDERS, SORTS
 
 STATUSES = ("all", "pending", "completed")
 DUE: tuple[dict[str, str], ...] = (

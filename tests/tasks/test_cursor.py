@@ -57,7 +57,8 @@ async def test_pages_by_priority_follow_each_other_where_answers_are_in_lower_ca
     async with running(lower) as app, client_of(app, lower, random_user()) as client:
         for priority in ("low", "high", "medium"):
             await client.post(TASKS, json={"title": "x", "priority": priority})
-        url, seen = f"{TASKS}?sort=priority&limit=1", []
+        seen: list[str] = []
+        url: str | None = f"{TASKS}?sort=priority&limit=1"
         while url:
             response = await client.get(url)
             seen += [task["priority"] for task in response.json()]

@@ -17,7 +17,7 @@ from app.db.statement import Statement
 from app.settings import Settings
 from app.tasks.rules import PRIORITIES
 from app.tasks.statements import TaskStatements
-from app.users.store import UserStore
+from app.users.repository import UserStore
 from tests.conftest import random_user
 from tests.tasks.shapes import queries
 
