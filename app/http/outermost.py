@@ -90,9 +90,7 @@ class Outermost:
 class Exchange:
     """One request and its answer, on the way out; `status` is 0 until the answer starts."""
 
-    def __init__(
-        self, scope: Any, send: Any, method: str, allow: Mapping[str, bytes], draining: Callable[[], bool]
-    ) -> None:
+    def __init__(self, layer: "Outermost", scope: Any, send: Any, method: str) -> None:
         self.status = 0
         self._started = time.perf_counter()
         self._scope = scope
