@@ -2,13 +2,15 @@ import json
 import logging
 from collections.abc import AsyncIterator
 from dataclasses import replace
-from typing import Literal
+from typing import Any, Final, Literal
 
 import httpx
 import pytest
 import structlog
+from litestar import get
 
 from app import logs
+from app.auth.middleware import PUBLIC
 from app.settings import Settings
 from tests.conftest import client_of, running
 
@@ -139,3 +141,60 @@ async def test_access_lines_are_left_out_above_their_level_and_text_for_people(
         out = capsys.readouterr().out
         assert out.count("request ") == expected
         assert not out.startswith("{")
+
+
+AWAY: Final[dict[str, Any]] = {
+    "database_url": "postgresql://u:p@127.0.0.1:1/d",
+    "database_timeout": 0.1,
+    "database_cold_start_timeout": 0.1,
+}
+
+
+@get("/broken", opt=PUBLIC)
+async def broken() -> None:
+    raise ZeroDivisionError
+
+
+@pytest.mark.parametrize(
+    ("path", "level", "code"),
+    [
+        (TASKS, "warning", "database_unavailable"),
+        ("/broken", "error", "internal_error"),
+        ("/nowhere", "info", "not_found"),
+        (f"{TASKS}/x", "info", "task_not_found"),
+        ("/health", "info", None),
+    ],
+)
+@pytest.mark.parametrize("log_format", ["json", "console"])
+async def test_the_line_of_a_failure_has_its_level_and_its_code(
+    settings: Settings,
+    user_id: str,
+    capsys: pytest.CaptureFixture[str],
+    log_format: Literal["json", "console"],
+    path: str,
+    level: str,
+    code: str | None,
+) -> None:
+    away = replace(settings, log_format=log_format, **AWAY)
+    async with running(away) as app, client_of(app, settings, user_id) as client:
+        app.register(broken)
+        await client.get(path)
+    line = capsys.readouterr().out.splitlines()[-1]
+    if log_format == "json":
+        logged = json.loads(line)
+        assert (logged["event"], logged["level"], logged.get("code")) == ("request", level, code)
+    else:
+        assert f"[{level}" in line
+        assert (f"code={code}" in line) is (code is not None)
+
+
+async def test_failures_are_logged_from_the_level_that_is_asked_for(
+    settings: Settings, user_id: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    away = replace(settings, log_format="json", log_level="error", **AWAY)
+    async with running(away) as app, client_of(app, settings, user_id) as client:
+        app.register(broken)
+        for path in ("/health", TASKS, "/broken"):
+            await client.get(path)
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [line["route"] for line in lines if line["event"] == "request"] == ["/broken"]
