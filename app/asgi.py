@@ -9,7 +9,7 @@ from litestar.exceptions import HTTPException
 from litestar.routes import HTTPRoute
 
 from app import docs, health, logs
-from app.auth.middleware import BearerToken
+from app.auth.bearer import BearerToken
 from app.auth.tokens import TokenVerifier
 from app.cli import Commands
 from app.db.database import Database
@@ -33,7 +33,7 @@ def create_app(settings: Settings | None = None) -> Litestar:
     database = Database(settings)
     tasks = TaskRepository(database, priority_case=settings.priority_case, cache_bytes=settings.list_cache_bytes)
     users = UserRepository(database, tasks, priority_case=settings.priority_case)
-    verifier = TokenVerifier(settings, database.lane)
+    verifier = TokenVerifier(settings, database)
     app = Litestar(
         route_handlers=[
             TaskController,
@@ -49,7 +49,7 @@ def create_app(settings: Settings | None = None) -> Litestar:
             "users": Provide(lambda: users, use_cache=True, sync_to_thread=False),
         },
         middleware=[BearerToken(verifier)],
-        on_shutdown=[verifier.close, database.close],
+        on_shutdown=[database.close],
         exception_handlers={HTTPException: respond, Exception: respond},
         request_class=StrictRequest,
         request_max_body_size=settings.max_body_bytes,

@@ -6,7 +6,7 @@ from litestar import get
 from msgspec import Struct
 
 from app import __version__
-from app.auth.middleware import PUBLIC
+from app.auth.bearer import PUBLIC
 from app.errors import ShuttingDown
 from app.http.openapi import operation, problems
 from app.lifecycle import PROCESS

@@ -7,7 +7,7 @@ import pytest
 from litestar import Litestar, get
 from litestar.response import Response
 
-from app.auth.middleware import PUBLIC
+from app.auth.bearer import PUBLIC
 from app.http.edge import Edge
 from app.lifecycle import PROCESS
 from app.settings import Settings

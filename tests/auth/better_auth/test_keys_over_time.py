@@ -2,7 +2,7 @@
 
 import jwt
 
-from app.auth.jwks import COOLDOWN_SECONDS, KEEP_SECONDS, TTL_SECONDS
+from app.auth.key_set import COOLDOWN_SECONDS, KEEP_SECONDS, TTL_SECONDS
 from app.settings import Settings
 from tests.auth.better_auth.conftest import BetterAuth, Clock, api, ask, assert_accepted, assert_refused
 
