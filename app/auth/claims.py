@@ -1,7 +1,7 @@
 """The rules for claims: whose access token it is, and that it is one, now, for us.
 
-PyJWT's own checks say something else: one leeway for `exp`, too, numbers in text and `true` taken for seconds, an empty
-`aud` let through, and no word on which value was expected.
+PyJWT's own checks do not say the same: their leeway is for `exp`, too, they take "1" and true for seconds, let an empty
+`aud` pass, and do not tell which value was expected.
 """
 
 import re
@@ -16,7 +16,7 @@ from app.settings import Settings
 
 SUBJECT: Final = re.compile(r"[A-Za-z0-9_-]{1,128}")
 DISPLAYABLE: Final = re.compile(r"[^\0\ud800-\udfff]{0,320}")
-"""What PostgreSQL can hold as text, and people can read."""
+"""What PostgreSQL can store as text, in a length that can be shown."""
 
 LEEWAY_SECONDS: Final = 10
 """Tolerance for `iat` and `nbf`; `exp` has none."""
@@ -33,26 +33,26 @@ IDENTITIES: Final = ("userId", "user_id", "id", "user.id", "session.userId")
 SESSION_CLAIMS: Final = {"session", "user", "updatedAt", "version", "iat", "exp"}
 
 
-def caller_of(claims: dict[str, Any], settings: Settings, *, by_secret: bool) -> Caller:
+def caller_of(claims: dict[str, Any], settings: Settings, *, signed_with_secret: bool) -> Caller:
     """Return whom the claims speak for. Raises Refused.
 
     The shared secret signs other things, too, so with it the claims have to tell what a token is for. Better Auth's own
     keys sign access tokens only, but with whatever columns a project gives its users.
     """
     _check_times(claims)
-    if by_secret and settings.accept_session_jwt and _is_session(claims):
+    if signed_with_secret and settings.accept_session_jwt and _is_session(claims):
         return _caller_of_session(claims)
-    if by_secret:
+    if signed_with_secret:
         _check_purpose(claims)
     subject = claims.get("sub")
     if subject is None:
-        raise Refused("it has no `sub`: sign the user's id into it; `userId` or `email` are not looked at")
+        raise Refused("it has no `sub`: sign the user's id into it; `userId` and `email` are ignored")
     if not isinstance(subject, str) or not SUBJECT.fullmatch(subject):
         raise Refused("its `sub` is not a user id of Better Auth: 1 to 128 letters, digits, - or _")
     issuer, audience = claims.get("iss"), claims.get("aud")
-    if issuer is not None or settings.jwt_issuer or not by_secret:
+    if issuer is not None or settings.jwt_issuer or not signed_with_secret:
         _check_issuer(issuer, settings.issuer)
-    if audience is not None or settings.jwt_audience or not by_secret:
+    if audience is not None or settings.jwt_audience or not signed_with_secret:
         _check_audience(audience, settings.audiences)
     if not isinstance(claims.get("jti", ""), str):
         raise Refused("its `jti` is not text")

@@ -40,7 +40,7 @@ SIGNATURES.register_algorithm("Ed25519", OKPAlgorithm())  # the name of RFC 9864
 
 
 class Verdict(Struct, frozen=True):
-    """Whom a token speaks for, until which second that holds, and the public key that has to stay the issuer's."""
+    """Whom a token speaks for, as long as its public key, if that is what signed it, stays the issuer's."""
 
     caller: Caller
     until: float
@@ -51,18 +51,18 @@ class TokenVerifier:
     """Verifies tokens, and remembers verdicts until `exp`, at most 60 s: a signature costs more than Litestar does."""
 
     def __init__(self, settings: Settings, database: Database) -> None:
-        url = None if settings.jwks_source == "database" else settings.keys_url
-        has_keys = url is not None or settings.jwks_source == "database"
+        reads_table = settings.jwks_source == "database"
+        url = None if reads_table else settings.keys_url
         self._settings = settings
         self._secrets = [secret.encode() for secret in settings.secrets]
         self._keys = KeySet(partial(fetch_endpoint, url) if url else partial(fetch_table, database))
-        possible = [*([SYMMETRIC] if self._secrets else []), *(sorted(ASYMMETRIC) if has_keys else [])]
+        possible = [*([SYMMETRIC] if self._secrets else []), *(sorted(ASYMMETRIC) if url or reads_table else [])]
         self._algorithms = [name for name in possible if name in (settings.jwt_algorithm or possible)]
         self._accounts = Accounts(database) if settings.check_user else None
         self._verdicts: OrderedDict[str, Verdict] = OrderedDict()
 
     def remembered(self, token: str) -> Caller | None:
-        """Return who a token speaks for that was verified a moment ago."""
+        """Return whom a token speaks for that was verified a moment ago."""
         verdict = self._verdicts.get(token)
         if verdict is None:
             return None
@@ -73,7 +73,7 @@ class TokenVerifier:
         return None
 
     async def verify(self, token: str) -> Caller:
-        """Return who the token speaks for. Raises Refused, or what says that nobody can tell now."""
+        """Return whom the token speaks for. Raises Refused, or IssuerUnavailable and what `database.fetch` raises."""
         caller = self.remembered(token)
         if caller is not None:
             return caller
@@ -91,8 +91,8 @@ class TokenVerifier:
             claims = _claims(token, algorithm, self._secrets, "is BETTER_AUTH_SECRET the one that signed it?")
         else:
             key = await self._public_key(key_id, algorithm)
-            claims = _claims(token, algorithm, [key.key], "it was changed on its way")
-        caller = caller_of(claims, self._settings, by_secret=key is None)
+            claims = _claims(token, algorithm, [key.key], "it was altered or cut off")
+        caller = caller_of(claims, self._settings, signed_with_secret=key is None)
         until = min(claims["exp"], time.time() + CACHE_SECONDS)
         if self._accounts is not None:
             until = min(until, await self._accounts.checked_until(caller.id))
