@@ -14,7 +14,7 @@ from litestar.di import Provide
 from litestar.exceptions import HTTPException
 
 from app import docs, health, logs
-from app.auth.middleware import BearerToken
+from app.auth.bearer import BearerToken
 from app.auth.tokens import TokenVerifier
 from app.cli import Commands
 from app.db.database import Database
@@ -43,7 +43,7 @@ def create_app(settings: Settings | None = None) -> Litestar:
     database = Database(settings)
     tasks = TaskStore(database, priority_names=settings.priority_names, cache_bytes=settings.list_cache_bytes)
     users = UserStore(database, priority_names=settings.priority_names)
-    verifier = TokenVerifier(settings, database.lane)
+    verifier = TokenVerifier(settings, database)
     app = Application(
         draining=lambda: lifecycle.draining,
         log=logs.access(settings),
@@ -62,7 +62,7 @@ def create_app(settings: Settings | None = None) -> Litestar:
             "users": Provide(lambda: users, use_cache=True, sync_to_thread=False),
         },
         middleware=[BearerToken(verifier)],
-        on_shutdown=[verifier.close, database.close],
+        on_shutdown=[database.close],
         exception_handlers={HTTPException: respond, Exception: respond},
         request_class=StrictRequest,
         request_max_body_size=settings.max_body_bytes,

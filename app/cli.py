@@ -9,9 +9,9 @@ import click
 from litestar.plugins import CLIPlugin
 
 from app import server
-from app.auth.claims import USER_ID
+from app.auth.caller import Refused
+from app.auth.claims import SUBJECT
 from app.auth.mint import mint
-from app.auth.refusal import Refused
 from app.auth.tokens import TokenVerifier
 from app.db.database import Database
 from app.errors import problem_of
@@ -82,7 +82,7 @@ class Commands(CLIPlugin):
                 return
             if user is None:
                 raise click.UsageError("Missing option '--user'.")
-            if not USER_ID.fullmatch(user):
+            if not SUBJECT.fullmatch(user):
                 raise click.BadParameter("only letters, digits, - and _, at most 128", param_hint="--user")
             click.echo(mint(settings, user, expires))
 
@@ -100,7 +100,7 @@ class Commands(CLIPlugin):
 async def explain(settings: Settings, token: str) -> tuple[bool, str]:
     """Return whether a request with this token would be let in, and a sentence for the operator."""
     database = Database(settings)
-    verifier = TokenVerifier(settings, database.lane)
+    verifier = TokenVerifier(settings, database)
     try:
         caller = await verifier.verify(token)
     except Refused as refusal:
@@ -108,6 +108,5 @@ async def explain(settings: Settings, token: str) -> tuple[bool, str]:
     except Exception as error:  # noqa: BLE001 - whatever a request would be answered with
         return False, f"Cannot be decided: {problem_of(error).detail}."
     finally:
-        await verifier.close()
         await database.close()
     return True, f"Accepted: it speaks for the user {caller.id}."

@@ -14,7 +14,7 @@ from litestar.static_files import create_static_files_router
 from msgspec import json
 
 from app import __version__
-from app.auth.middleware import PUBLIC
+from app.auth.bearer import PUBLIC
 from app.auth.mint import mint
 from app.settings import Settings
 

@@ -7,7 +7,7 @@ from litestar.datastructures import State
 from msgspec import Struct
 
 from app import __version__
-from app.auth.middleware import PUBLIC
+from app.auth.bearer import PUBLIC
 from app.errors import Problem, ShuttingDown
 from app.http.openapi import operation
 

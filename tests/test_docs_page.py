@@ -12,6 +12,7 @@ from playwright.async_api import Page, async_playwright
 
 from app.asgi import create_app
 from app.auth.tokens import TokenVerifier
+from app.db.database import Database
 from app.docs import DEVELOPMENT_USER
 from app.settings import Settings
 from tests.servers import serving
@@ -127,7 +128,7 @@ async def test_in_development_the_page_holds_a_token_of_the_development_user(set
     first_line, _, _ = script.partition("\n")
     token = TOKEN.search(first_line)
     assert token is not None
-    caller = await TokenVerifier(settings).verify(token[0])
+    caller = await TokenVerifier(settings, Database(settings)).verify(token[0])
     assert caller is not None
     assert caller.id == DEVELOPMENT_USER
 

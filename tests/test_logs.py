@@ -10,7 +10,7 @@ import structlog
 from litestar import get
 
 from app import logs
-from app.auth.middleware import PUBLIC
+from app.auth.bearer import PUBLIC
 from app.settings import Settings
 from tests.conftest import client_of, running
 

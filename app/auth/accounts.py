@@ -4,55 +4,44 @@ import time
 from collections import OrderedDict
 from typing import Final
 
-import asyncpg
-
-from app.auth.refusal import Refused
-from app.db.lane import FastLane
-from app.db.statement import USER_ID, Statement
+from app.auth.caller import Refused
+from app.db.database import Database
+from app.db.statement import Statement
 
 CHECK_SECONDS: Final = 60
-REMEMBERED: Final = 4096
+MAXIMUM_REMEMBERED: Final = 4096
 
-QUERY: Final = """
-SELECT coalesce((entry ->> 'banned')::boolean, false)
-       AND coalesce(coalesce(entry ->> 'banExpires', entry ->> 'ban_expires')::timestamptz > now(), true)
-FROM (SELECT to_jsonb(account) AS entry FROM "user" AS account WHERE {condition}) AS found
-"""
-"""Works with and without the admin plugin's columns, in both spellings."""
-
-PARAMETERS: Final = (USER_ID.key,)
-TEXT_ID: Final = Statement(QUERY.format(condition="account.id = $1::text"), PARAMETERS)
-OTHER_ID: Final = Statement(QUERY.format(condition="account.id::text = $1::text"), PARAMETERS)
-"""For ids that are numbers or UUIDs, at the price of the index."""
+IS_BANNED: Final = Statement(
+    """
+SELECT coalesce((account ->> 'banned')::boolean, false)
+       AND coalesce(coalesce(account ->> 'banExpires', account ->> 'ban_expires')::timestamptz > now(), true)
+FROM (SELECT to_jsonb(entry) AS account FROM "user" AS entry WHERE entry.id::text = $1::text) AS found
+""",
+    ("user_id",),
+)
+"""Works with and without the admin plugin's columns, in both spellings. The cast costs ids of text nothing; it lets ids
+be numbers or UUIDs, at the price of the index."""
 
 
 class Accounts:
     """Asks at most once a minute for each user."""
 
-    def __init__(self, lane: FastLane) -> None:
-        self._lane = lane
-        self._statement = TEXT_ID
+    def __init__(self, database: Database) -> None:
+        self._database = database
         self._checked: OrderedDict[str, tuple[float, str | None]] = OrderedDict()
 
     async def checked_until(self, user_id: str) -> float:
-        """Return the second until which the user counts as good. Raises Refused, and what the lane raises."""
-        until, trouble = self._checked.get(user_id, (0.0, None))
+        """Return the second until which the user counts as good. Raises Refused, and what `database.fetch` raises."""
+        until, reason = self._checked.get(user_id, (0.0, None))
         if time.time() >= until:
-            record = await self._fetch(user_id)
-            trouble = (
+            record = await self._database.fetch(IS_BANNED, {"user_id": user_id})
+            reason = (
                 "its user does not exist any more" if record is None else "its user is banned" if record[0] else None
             )
             until = time.time() + CHECK_SECONDS
-            self._checked[user_id] = until, trouble
-            if len(self._checked) > REMEMBERED:
+            self._checked[user_id] = until, reason
+            if len(self._checked) > MAXIMUM_REMEMBERED:
                 self._checked.popitem(last=False)
-        if trouble is not None:
-            raise Refused(trouble)
+        if reason is not None:
+            raise Refused(reason)
         return until
-
-    async def _fetch(self, user_id: str) -> asyncpg.Record | None:
-        try:
-            return await self._lane.fetch(self._statement, {USER_ID.key: user_id})
-        except asyncpg.UndefinedFunctionError:  # the column is not text
-            self._statement = OTHER_ID
-            return await self._lane.fetch(self._statement, {USER_ID.key: user_id})

@@ -2,8 +2,16 @@ from msgspec import Struct
 
 
 class Caller(Struct, frozen=True):
-    """Who a verified token speaks for. `email` and `name` are for display only; nothing is decided by them."""
+    """Whom a verified token speaks for. `email` and `name` are for display only; nothing is decided by them."""
 
     id: str
     email: str | None = None
     name: str | None = None
+
+
+class Refused(Exception):  # noqa: N818 - what happens to a token, not a fault
+    """A token is not accepted. `reason` tells operators which rule refused it and what to do; clients never see it."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason

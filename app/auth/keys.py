@@ -1,105 +1,149 @@
-"""Which key may verify a token: its algorithm picks the one path, the path picks the key."""
+"""The issuer's public keys (RFC 7517), from Better Auth's endpoint or from its table `jwks` in our own database.
 
-from collections.abc import Callable
-from typing import Any, Final, Protocol
+A key's own type and curve say which algorithms it may verify, whatever a token claims.
+"""
 
-from msgspec import Struct
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from functools import cache
+from ssl import SSLContext
+from typing import Annotated, Any, Final, Literal
 
-from app.auth.claims import Policy
-from app.auth.jwks import KeySet
-from app.auth.refusal import Refused
-from app.auth.sources import Endpoint, Table
-from app.db.lane import FastLane
-from app.settings import ASYMMETRIC, Settings
+import httpx
+import jwt
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
+from msgspec import DecodeError, Meta, Struct, ValidationError, convert, json, to_builtins
 
-SHARED: Final = "HS256"
+from app.db.database import Database
+from app.db.statement import Statement
+
+MINIMUM_RSA_BITS: Final = 2048
+MAXIMUM_KEYS: Final = 20
+MAXIMUM_BYTES: Final = 64 * 1024
+HEADERS: Final = {"Accept": "application/json", "Accept-Encoding": "identity"}
+"""Not compressed, because the limit counts what arrives."""
+
+EDDSA: Final = ("EdDSA", "Ed25519")
+"""Two names of one algorithm (RFC 8037, RFC 9864)."""
+
+ALGORITHMS: Final = {
+    ("OKP", "Ed25519"): EDDSA,
+    ("EC", "P-256"): ("ES256",),
+    ("EC", "P-384"): ("ES384",),
+    ("EC", "P-521"): ("ES512",),
+    ("RSA", None): ("RS256", "RS512", "PS256"),
+}
+"""What a key may verify, by its type and curve."""
+
+TABLE: Final = Statement(
+    """
+SELECT coalesce(json_agg(json_build_array(
+    coalesce(key ->> 'publicKey', key ->> 'public_key'),
+    json_strip_nulls(json_build_object('kid', key ->> 'id', 'alg', key ->> 'alg'))
+)), '[]')::text
+FROM (SELECT to_jsonb(entry) AS key FROM jwks AS entry) AS keys
+WHERE coalesce(coalesce(key ->> 'expiresAt', key ->> 'expires_at')::timestamptz + interval '30 days' > now(), true)
+""",
+    (),
+)
+"""The keys that Better Auth's endpoint would show (its option jwks.gracePeriod), in both spellings of its columns. The
+private keys never leave the database."""
 
 
-class Candidate(Struct, frozen=True):
-    """A key to try, and how to ask later whether it still counts."""
+class JWK(Struct, frozen=True, omit_defaults=True):
+    """The members of a key that are looked at; private ones are not."""
 
+    kid: Annotated[str, Meta(min_length=1, max_length=256)]
+    kty: str
+    use: Literal["sig"] = "sig"
+    key_ops: frozenset[str] = frozenset({"verify"})
+    alg: str | None = None
+    crv: str | None = None
+    x: str | None = None
+    y: str | None = None
+    n: str | None = None
+    e: str | None = None
+
+
+class JWKSet(Struct):
+    """Its keys are read one by one, so that an unusable one spoils none of the others."""
+
+    keys: list[Any]
+
+
+class VerificationKey(Struct, frozen=True, eq=False):
+    """A public key and the algorithms it may verify."""
+
+    jwk: JWK
     key: Any
-    counts: Callable[[], bool]
+    algorithms: frozenset[str]
 
 
-class KeySource(Protocol):
-    """One family of keys, and what tokens signed with them have to carry."""
+def read_keys(entries: Sequence[Any], known: Mapping[str, VerificationKey]) -> dict[str, VerificationKey]:
+    """Read the members of a JWK set, by key id. Unusable keys are left out; unchanged ones stay the objects in `known`.
 
-    policy: Policy
-
-    async def candidates(self, algorithm: str, key_id: object) -> list[Candidate]:
-        """Return the keys that may have signed the token. Raises Refused, or Problem if nobody can tell."""
-        ...
-
-    async def close(self) -> None:
-        """Give back what is held open."""
-        ...
-
-
-class SharedSecrets:
-    """The secrets shared with Better Auth, as raw UTF-8 bytes; more than one while they rotate."""
-
-    def __init__(self, settings: Settings) -> None:
-        self._candidates = [Candidate(secret.encode(), lambda: True) for secret in settings.secrets]
-        self.policy = Policy(
-            issuer=settings.issuer,
-            audiences=settings.audiences,
-            requires_issuer=settings.jwt_issuer is not None,
-            requires_audience=bool(settings.jwt_audience),
-            shared=True,
-        )
-
-    async def candidates(self, algorithm: str, key_id: object) -> list[Candidate]:  # noqa: ARG002 - HS256 names no key
-        """Return all secrets."""
-        return self._candidates
-
-    async def close(self) -> None:
-        """Nothing is held open."""
+    Raises ValueError for too many.
+    """
+    if len(entries) > MAXIMUM_KEYS:
+        raise ValueError(f"more than {MAXIMUM_KEYS} keys")
+    ids = Counter(entry["kid"] for entry in entries if isinstance(entry, dict) and isinstance(entry.get("kid"), str))
+    keys = {}
+    for entry in entries:
+        try:
+            jwk = convert(entry, JWK)
+        except ValidationError:
+            continue
+        old = known.get(jwk.kid)
+        key = old if old is not None and old.jwk == jwk else _read(jwk)
+        if key is not None and ids[jwk.kid] == 1:
+            keys[jwk.kid] = key
+    return keys
 
 
-class PublicKeys:
-    """Better Auth's own keys, by the id in the token's header."""
-
-    def __init__(self, settings: Settings, source: Endpoint | Table) -> None:
-        self._source = source
-        self._keys = KeySet(source.fetch)
-        self.policy = Policy(
-            issuer=settings.issuer,
-            audiences=settings.audiences,
-            requires_issuer=True,
-            requires_audience=True,
-            shared=False,
-        )
-
-    async def candidates(self, algorithm: str, key_id: object) -> list[Candidate]:
-        """Return the one key with the token's key id, if it may verify this algorithm."""
-        if not isinstance(key_id, str) or not key_id:
-            raise Refused("its header has no `kid`, so no key can be looked up for it")
-        key = await self._keys.find(key_id)
-        if key is None:
-            raise Refused("it is signed with a key that the issuer does not publish: is it another server's?")
-        if algorithm not in key.algorithms:
-            raise Refused(f"its algorithm {algorithm} is not one that its key is for")
-        return [Candidate(key.key, lambda: self._keys.holds(key))]
-
-    async def close(self) -> None:
-        """Close what the source holds open."""
-        await self._source.close()
+def _read(jwk: JWK) -> VerificationKey | None:
+    possible = ALGORITHMS.get((jwk.kty, jwk.crv), ())
+    algorithms = frozenset(possible)
+    if jwk.alg is not None:
+        algorithms &= {*EDDSA} if jwk.alg in EDDSA else {jwk.alg}
+    if not algorithms or "verify" not in jwk.key_ops:
+        return None
+    try:
+        key = jwt.PyJWK(to_builtins(jwk), possible[0]).key
+    except jwt.PyJWTError:
+        return None
+    if isinstance(key, RSAPublicKey) and key.key_size < MINIMUM_RSA_BITS:
+        return None
+    return VerificationKey(jwk, key, algorithms)
 
 
-def sources(settings: Settings, lane: FastLane | None) -> dict[str, KeySource]:
-    """Return the source of keys for each algorithm that the settings allow and have keys for."""
-    found: dict[str, KeySource] = {}
-    if settings.secrets:
-        found[SHARED] = SharedSecrets(settings)
-    source = _public_source(settings, lane)
-    if source is not None:
-        found |= dict.fromkeys(sorted(ASYMMETRIC), PublicKeys(settings, source))
-    allowed = settings.jwt_algorithm or found.keys()
-    return {name: source for name, source in found.items() if name in allowed}
+async def fetch_endpoint(url: str) -> list[Any]:
+    """Return the keys of the set at `url`. Redirects and large answers are errors; the caller sets a deadline."""
+    body = b""
+    async with (
+        httpx.AsyncClient(verify=_tls(), follow_redirects=False, timeout=None) as client,  # noqa: S113 - see above
+        client.stream("GET", url, headers=HEADERS) as response,
+    ):
+        if response.status_code != httpx.codes.OK:
+            raise ValueError(f"status {response.status_code}")
+        async for chunk in response.aiter_bytes():
+            body += chunk
+            if len(body) > MAXIMUM_BYTES:
+                raise ValueError("too large")
+    return convert(json.decode(body), JWKSet).keys  # in two steps: msgspec lets wrong UTF-8 pass in what it skips
 
 
-def _public_source(settings: Settings, lane: FastLane | None) -> Endpoint | Table | None:
-    if settings.jwks_source == "database":
-        return Table(lane) if lane is not None else None
-    return Endpoint(settings.keys_url) if settings.keys_url else None
+@cache
+def _tls() -> SSLContext:
+    return httpx.create_ssl_context()  # reads the list of certificate authorities, which is long
+
+
+async def fetch_table(database: Database) -> list[Any]:
+    """Return the keys in Better Auth's table."""
+    record = await database.fetch(TABLE, {})
+    assert record is not None  # noqa: S101 - an aggregate without GROUP BY has one row
+    keys: list[Any] = []
+    for public, names in json.decode(record[0]):
+        with suppress(DecodeError, TypeError):
+            keys.append({**json.decode(public), **names})
+    return keys

@@ -5,7 +5,9 @@ import json
 import re
 import time
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Iterable
+from contextlib import suppress
+from functools import partial
 from typing import Any, Final
 
 import jwt
@@ -13,54 +15,68 @@ from jwt.algorithms import OKPAlgorithm
 from jwt.utils import base64url_decode
 from msgspec import Struct
 
-from app.auth import claims as rules
 from app.auth.accounts import Accounts
-from app.auth.caller import Caller
-from app.auth.keys import SHARED, sources
-from app.auth.refusal import Refused
-from app.db.lane import FastLane
+from app.auth.caller import Caller, Refused
+from app.auth.claims import caller_of
+from app.auth.key_set import KeySet
+from app.auth.keys import VerificationKey, fetch_endpoint, fetch_table
+from app.db.database import Database
 from app.settings import ASYMMETRIC, Settings
 
+SYMMETRIC: Final = "HS256"
 TOKEN: Final = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+")
 SESSION_TOKEN: Final = re.compile(r"[A-Za-z0-9]{32}(\.[A-Za-z0-9+/%=_-]{40,})?")
-TYPES: Final = {None, "JWT", "at+jwt"}
+TYPES: Final = (None, "JWT", "at+jwt")
 MAXIMUM_LENGTH: Final = 8192
 MAXIMUM_DEPTH: Final = 32
 CACHE_ENTRIES: Final = 4096
 CACHE_TOKEN_LENGTH: Final = 4096
 CACHE_SECONDS: Final = 60
 
-HINTS: Final = {SHARED: ": set BETTER_AUTH_SECRET"} | dict.fromkeys(ASYMMETRIC, ": set BETTER_AUTH_URL")
+HINTS: Final = {SYMMETRIC: ": set BETTER_AUTH_SECRET"} | dict.fromkeys(ASYMMETRIC, ": set BETTER_AUTH_URL")
 
 SIGNATURES: Final = jwt.PyJWS()
 SIGNATURES.register_algorithm("Ed25519", OKPAlgorithm())  # the name of RFC 9864, which PyJWT 2.15 does not know
 
 
 class Verdict(Struct, frozen=True):
-    """A caller, the second until which nobody has to ask again, and whether the key still counts."""
+    """Whom a token speaks for, as long as its public key, if that is what signed it, stays the issuer's."""
 
     caller: Caller
     until: float
-    counts: Callable[[], bool]
+    key: VerificationKey | None
 
 
 class TokenVerifier:
     """Verifies tokens, and remembers verdicts until `exp`, at most 60 s: a signature costs more than Litestar does."""
 
-    def __init__(self, settings: Settings, lane: FastLane | None = None) -> None:
-        self._sources = sources(settings, lane)
-        self._accepts_sessions = settings.accept_session_jwt
-        self._accounts = Accounts(lane) if settings.check_user and lane is not None else None
+    def __init__(self, settings: Settings, database: Database) -> None:
+        reads_table = settings.jwks_source == "database"
+        url = None if reads_table else settings.keys_url
+        self._settings = settings
+        self._secrets = [secret.encode() for secret in settings.secrets]
+        self._keys = KeySet(partial(fetch_endpoint, url) if url else partial(fetch_table, database))
+        possible = [*([SYMMETRIC] if self._secrets else []), *(sorted(ASYMMETRIC) if url or reads_table else [])]
+        self._algorithms = [name for name in possible if name in (settings.jwt_algorithm or possible)]
+        self._accounts = Accounts(database) if settings.check_user else None
         self._verdicts: OrderedDict[str, Verdict] = OrderedDict()
 
-    async def verify(self, token: str) -> Caller:
-        """Return who the token speaks for. Raises Refused, or Problem (503) if whoever knows cannot be asked."""
+    def remembered(self, token: str) -> Caller | None:
+        """Return whom a token speaks for that was verified a moment ago."""
         verdict = self._verdicts.get(token)
-        if verdict is not None:
-            if time.time() < verdict.until and verdict.counts():
-                self._verdicts.move_to_end(token)
-                return verdict.caller
-            del self._verdicts[token]
+        if verdict is None:
+            return None
+        if time.time() < verdict.until and (verdict.key is None or self._keys.holds(verdict.key)):
+            self._verdicts.move_to_end(token)
+            return verdict.caller
+        del self._verdicts[token]
+        return None
+
+    async def verify(self, token: str) -> Caller:
+        """Return whom the token speaks for. Raises Refused, or IssuerUnavailable and what `database.fetch` raises."""
+        caller = self.remembered(token)
+        if caller is not None:
+            return caller
         verdict = await self._verdict(token)
         if len(token) <= CACHE_TOKEN_LENGTH:
             self._verdicts[token] = verdict
@@ -68,38 +84,26 @@ class TokenVerifier:
                 self._verdicts.popitem(last=False)
         return verdict.caller
 
-    async def close(self) -> None:
-        """Close connections to the issuer."""
-        for source in {id(source): source for source in self._sources.values()}.values():
-            await source.close()
-
     async def _verdict(self, token: str) -> Verdict:
         algorithm, key_id = self._header(token)
-        source = self._sources[algorithm]
-        for candidate in await source.candidates(algorithm, key_id):
-            claims = _signed(token, algorithm, candidate.key)
-            if claims is not None:
-                break
+        if algorithm == SYMMETRIC:
+            key = None
+            claims = _claims(token, algorithm, self._secrets, "is BETTER_AUTH_SECRET the one that signed it?")
         else:
-            hint = (
-                "is BETTER_AUTH_SECRET the one that signed it?" if algorithm == SHARED else "it was changed on its way"
-            )
-            raise Refused(f"its signature is not right: {hint}")
-        if algorithm == SHARED and self._accepts_sessions and rules.is_session(claims):
-            caller = rules.session_caller_of(claims)
-        else:
-            caller = rules.caller_of(claims, source.policy)
+            key = await self._public_key(key_id, algorithm)
+            claims = _claims(token, algorithm, [key.key], "it was altered or cut off")
+        caller = caller_of(claims, self._settings, signed_with_secret=key is None)
         until = min(claims["exp"], time.time() + CACHE_SECONDS)
         if self._accounts is not None:
             until = min(until, await self._accounts.checked_until(caller.id))
-        return Verdict(caller, until, candidate.counts)
+        return Verdict(caller, until, key)
 
     def _header(self, token: str) -> tuple[str, object]:
-        """Return algorithm and key id of a well-formed token. Raises Refused."""
+        """Return algorithm and key id of a well-formed token."""
         if len(token) > MAXIMUM_LENGTH:
             raise Refused(f"it is longer than {MAXIMUM_LENGTH} characters")
         if not TOKEN.fullmatch(token):
-            raise Refused(_shape(token))
+            raise Refused(_other_kind(token))
         try:
             header = _object(base64url_decode(token.partition(".")[0]), "header")
         except binascii.Error:
@@ -107,25 +111,34 @@ class TokenVerifier:
         algorithm, kind = header.get("alg"), header.get("typ")
         if not isinstance(algorithm, str):
             raise Refused("its header names no algorithm")
-        if (kind is not None and not isinstance(kind, str)) or kind not in TYPES:
+        if kind not in TYPES:
             raise Refused(f"its type is {kind!r:.100}: that is another kind of token")
         if "crit" in header:
             raise Refused("its header has critical extensions (`crit`), and none is understood")
-        if algorithm not in self._sources:
-            configured = ", ".join(self._sources) or "nothing"
+        if algorithm not in self._algorithms:
+            configured = ", ".join(self._algorithms) or "nothing"
             raise Refused(
                 f"it is signed with {algorithm!r:.40}, but only {configured} is configured{HINTS.get(algorithm, '')}"
             )
         return algorithm, header.get("kid")
 
+    async def _public_key(self, key_id: object, algorithm: str) -> VerificationKey:
+        if not isinstance(key_id, str) or not key_id:
+            raise Refused("its header has no `kid`, so no key can be looked up for it")
+        key = await self._keys.find(key_id)
+        if key is None:
+            raise Refused("it is signed with a key that the issuer does not publish: is it another server's?")
+        if algorithm not in key.algorithms:
+            raise Refused(f"its algorithm {algorithm} is not one that its key is for")
+        return key
 
-def _signed(token: str, algorithm: str, key: Any) -> dict[str, Any] | None:
-    """Return the claims if this key signed them. Raises Refused for what was signed, but is no set of claims."""
-    try:
-        payload = SIGNATURES.decode(token, key, algorithms=[algorithm])
-    except (jwt.PyJWTError, ValueError, TypeError):
-        return None
-    return _object(payload, "payload")
+
+def _claims(token: str, algorithm: str, keys: Iterable[Any], hint: str) -> dict[str, Any]:
+    """Return the claims that one of the keys signed."""
+    for key in keys:
+        with suppress(jwt.PyJWTError, ValueError, TypeError):
+            return _object(SIGNATURES.decode(token, key, algorithms=[algorithm]), "payload")
+    raise Refused(f"its signature is not right: {hint}")
 
 
 def _object(data: bytes, part: str) -> dict[str, Any]:
@@ -149,7 +162,8 @@ def _refuse_constant(name: str) -> None:
     raise ValueError(f"{name} is not JSON")
 
 
-def _shape(token: str) -> str:
+def _other_kind(token: str) -> str:
+    """Say what it is instead of a signed JWT."""
     if SESSION_TOKEN.fullmatch(token):
         return "it is a session token, not a JWT: call /api/auth/token with it to get one"
     if token.count(".") == 4:  # noqa: PLR2004 - parts of a JWE (RFC 7516)

@@ -8,8 +8,7 @@ from litestar.openapi.spec import OpenAPIHeader, Parameter, Schema
 from litestar.openapi.spec.enums import OpenAPIType
 from msgspec import structs
 
-from app.auth.guard import Forbidden
-from app.auth.middleware import Unauthorized
+from app.auth.bearer import Forbidden, Unauthorized
 from app.errors import (
     DatabaseUnavailable,
     FieldError,

@@ -181,6 +181,8 @@ def shared_secrets() -> Table:
         yield f"HS256 with a wrong secret: {name}", SharedSecret(secret).token(bridge())
     for algorithm in ("HS384", "HS512"):
         yield f"{algorithm} with the right secret", SharedSecret(SECRET.encode(), algorithm).token(bridge())
+    for name in ("hs256", "HS-256", "HS256 "):
+        yield f"alg {name!r} with the right secret", BRIDGE.token(bridge(), alg=name)
     yield "HS256 with the published oct key", SharedSecret(OCT_SECRET).token(access(), kid="oct")
     yield "HS256 with the text of the published oct key", SharedSecret(OCT_KEY["k"].encode()).token(access())
     yield "HS256 with the key id as the secret", SharedSecret(b"key-EdDSA").token(access(), kid="key-EdDSA")
@@ -643,6 +645,8 @@ def wrong_issuers_and_audiences() -> Table:
             yield from _signed_by_each({f"aud {name}": {"aud": value, "iss": ORIGIN}})
         yield from _signed_by_each({f"aud list of {name}": {"aud": [value], "iss": ORIGIN}})
     yield from _signed_by_each({"aud an empty list": {"aud": [], "iss": ORIGIN}})
+    for name, alone in {"aud": "https://attacker.example", "iss": "https://attacker.example", "aud list": []}.items():
+        yield f"{name} alone", BRIDGE.token(bridge(**{name.partition(" ")[0]: alone}))
 
 
 def wrong_times() -> Table:

@@ -2,13 +2,11 @@
 
 import base64
 import logging
-import re
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import replace
 from itertools import chain
-from pathlib import Path
 from typing import Any
 
 import httpx
@@ -124,14 +122,6 @@ async def test_forged_and_misplaced_tokens_are_refused_like_any_other(
     assert accepted == []
 
 
-def test_every_documented_reason_is_one_that_the_code_gives() -> None:
-    document = Path("docs/authentication.md").read_text()
-    reasons = re.findall(r"^\| (its? .*?) \|", document, flags=re.MULTILINE)
-    source = "".join(path.read_text() for path in Path("app/auth").glob("*.py"))
-    assert len(reasons) >= 10
-    assert [part for reason in reasons for part in re.split("…|: ", reason) if part not in source] == []
-
-
 PLACES: dict[str, Callable[[str], dict[str, Any]]] = {
     "nowhere": lambda _: {},
     "in a cookie": lambda token: {"headers": {"Cookie": f"token={token}"}},
@@ -236,6 +226,10 @@ HARMLESS: dict[str, tuple[Callable[[], dict[str, Any]], dict[str, Any]]] = {
     "a user id that is a UUID": (lambda: {"sub": "550e8400-e29b-41d4-a716-446655440000"}, {}),
     "a user id that is a number": (lambda: {"sub": "42"}, {}),
     "a user id of 128 letters": (lambda: {"sub": "a" * 128}, {}),
+    "a user id of one letter": (lambda: {"sub": "a"}, {}),
+    "a user id of signs": (lambda: {"sub": "_-"}, {}),
+    "nested claims": (lambda: {"anything": {"deep": [1]}}, {}),
+    "a key id": (dict, {"kid": "key-EdDSA"}),
     "the same userId": (lambda: {"userId": VICTIM}, {}),
     "an unknown header member": (dict, {"x": [1]}),
 }

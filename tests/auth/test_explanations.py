@@ -1,8 +1,10 @@
 import asyncio
 import json
+import re
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import click
@@ -95,6 +97,14 @@ def test_a_refusal_is_explained_without_giving_anything_away(
     assert "s3cret-session" not in result.output
 
 
+def test_every_documented_reason_is_one_that_the_code_gives() -> None:
+    document = Path("docs/authentication.md").read_text()
+    reasons = re.findall(r"^\| (its? .*?) \|", document, flags=re.MULTILINE)
+    source = "".join(path.read_text() for path in Path("app/auth").glob("*.py"))
+    assert len(reasons) >= 10
+    assert [part for reason in reasons for part in re.split("…|: ", reason) if part not in source] == []
+
+
 def test_an_accepted_token_is_named_with_its_user(check: Callable[..., Result], settings: Settings) -> None:
     for text in (
         sign(claims(), settings.better_auth_secret),
@@ -126,31 +136,12 @@ async def test_the_reason_stands_in_the_log_at_debug_level_and_not_in_the_answer
     assert not any(token in json.dumps(line) for line in lines)
 
 
-@pytest.mark.parametrize(
-    ("change", "accepted"),
-    [
-        ({}, True),
-        ({"session": {**SESSION["session"], "userId": "user-2"}}, False),  # type: ignore[dict-item]
-        ({"session": {**SESSION["session"], "expiresAt": "2020-01-01T00:00:00.000Z"}}, False),  # type: ignore[dict-item]
-        ({"session": {**SESSION["session"], "expiresAt": None}}, False),  # type: ignore[dict-item]
-        ({"session": []}, False),
-        ({"user": {"id": "a b"}}, False),
-        ({"user": None}, False),
-        ({"exp": 1}, False),
-        ({"sub": "user-1"}, False),
-        ({"aud": "x"}, False),
-    ],
-)
-async def test_a_session_jwt_is_accepted_in_its_exact_shape_only(
-    settings: Settings, change: dict[str, Any], accepted: bool
-) -> None:
-    open_minded = replace(settings, accept_session_jwt=True)
-    token = sign({**SESSION, **change}, settings.better_auth_secret)
-    async with running(open_minded) as app, client_of(app, settings, "x") as client:
-        response = await client.get("/api/me", headers={"Authorization": f"Bearer {token}"})
-    assert response.status_code == (200 if accepted else 401)
-    if accepted:
-        assert (response.json()["id"], response.json()["email"]) == ("user-1", "ada@example.org")
+async def test_an_accepted_session_jwt_speaks_for_its_user(settings: Settings) -> None:
+    accepting = replace(settings, accept_session_jwt=True)
+    token = sign(SESSION, settings.better_auth_secret)
+    async with running(accepting) as app, client_of(app, settings, "x") as client:
+        profile = (await client.get("/api/me", headers={"Authorization": f"Bearer {token}"})).json()
+    assert (profile["id"], profile["email"], profile["name"]) == ("user-1", "ada@example.org", "Ada")
 
 
 async def test_checking_users_without_better_auths_table_is_503(settings: Settings) -> None:

@@ -7,7 +7,7 @@ import pytest
 from litestar import Litestar, get
 from litestar.response import Response
 
-from app.auth.middleware import PUBLIC
+from app.auth.bearer import PUBLIC
 from app.http.outermost import Outermost
 from app.settings import Settings
 from tests.conftest import ORIGIN, running

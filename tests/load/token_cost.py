@@ -15,9 +15,10 @@ from typing import Any
 import click
 import jwt
 
-from app.auth.middleware import BearerToken
+from app.auth.bearer import BearerToken
 from app.auth.mint import mint
 from app.auth.tokens import CACHE_ENTRIES, CACHE_TOKEN_LENGTH, TokenVerifier
+from app.db.database import Database
 from app.settings import Settings
 
 ROUNDS = 25
@@ -41,7 +42,7 @@ async def microseconds(call: Callable[[], Awaitable[Any]]) -> float:
 
 async def cache_bytes(settings: Settings, padding: int) -> int:
     """Memory of as many remembered verdicts as there can be, the tokens included; `padding` makes them longer."""
-    verifier = TokenVerifier(settings)
+    verifier = TokenVerifier(settings, Database(settings))
     expires = int(time.time()) + 3600
     gc.collect()
     tracemalloc.start()
@@ -56,11 +57,11 @@ async def cache_bytes(settings: Settings, padding: int) -> int:
 
 async def main() -> None:
     settings = Settings(database_url="postgresql://localhost/none", better_auth_secret=secrets.token_urlsafe(32))
-    verifier = TokenVerifier(settings)
+    verifier = TokenVerifier(settings, Database(settings))
     middleware = BearerToken(verifier)
     token = mint(settings, secrets.token_hex(16), 3600)
     headers = [(b"host", b"testserver"), (b"accept", b"*/*"), (b"authorization", f"Bearer {token}".encode())]
-    scope: Any = {"type": "http", "method": "GET", "headers": headers, "path_params": {}, "state": {}}
+    scope: Any = {"type": "http", "method": "GET", "headers": headers, "path_params": {"user_id": "me"}, "state": {}}
     nothing: Any = None
 
     async def application(*_: Any) -> None:

@@ -109,7 +109,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
         for name, module in sys.modules.items()
         if name.startswith("app.auth.") and vars(module).get("time") is time
     ]
-    assert "app.auth.jwks" in readers
+    assert "app.auth.key_set" in readers
     for name in readers:
         monkeypatch.setattr(sys.modules[name], "time", clock)
     return clock

@@ -1,6 +1,0 @@
-class Refused(Exception):  # noqa: N818 - what happens to a token, not a fault
-    """A token is not accepted. `reason` tells operators which rule refused it and what to do; clients never see it."""
-
-    def __init__(self, reason: str) -> None:
-        super().__init__(reason)
-        self.reason = reason
