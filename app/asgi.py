@@ -13,11 +13,10 @@ from app.auth.middleware import BearerToken
 from app.auth.tokens import TokenVerifier
 from app.cli import Commands
 from app.db.database import Database
-from app.db.plugin import DatabasePlugin
 from app.errors import respond
 from app.http.body import StrictRequest
 from app.http.edge import Edge
-from app.settings import Settings
+from app.settings import Settings, get_settings
 from app.tasks.controller import TaskController
 from app.tasks.repository import TaskRepository
 from app.users.controller import UserController
@@ -28,12 +27,12 @@ EXPOSED: Final = ["ETag", "Link", "Location", "Retry-After", "X-Request-Id"]
 
 def create_app(settings: Settings | None = None) -> Litestar:
     """Build the application; without `settings`, from the environment. Raises SettingsError."""
-    settings = settings or Settings.from_env()
+    settings = settings or get_settings()
     logs.configure(settings)
     database = Database(settings)
     tasks = TaskRepository(database, priority_case=settings.priority_case, cache_bytes=settings.list_cache_bytes)
     users = UserRepository(database, tasks, priority_case=settings.priority_case)
-    verifier = TokenVerifier(settings, database.lane)
+    verifier = TokenVerifier(settings, database)
     app = Litestar(
         route_handlers=[
             TaskController,
@@ -53,7 +52,7 @@ def create_app(settings: Settings | None = None) -> Litestar:
         exception_handlers={HTTPException: respond, Exception: respond},
         request_class=StrictRequest,
         request_max_body_size=settings.max_body_bytes,
-        plugins=[DatabasePlugin(), Commands(settings)],
+        plugins=[Commands(settings)],
         openapi_config=docs.openapi(settings),
         cors_config=_cors(settings),
         logging_config=None,

@@ -7,7 +7,7 @@ from typing import Final
 import asyncpg
 
 from app.auth.refusal import Refused
-from app.db.lane import FastLane
+from app.db.database import Database
 from app.db.statement import USER_ID, Statement
 
 CHECK_SECONDS: Final = 60
@@ -29,7 +29,7 @@ OTHER_ID: Final = Statement(QUERY.format(condition="account.id::text = $1::text"
 class Accounts:
     """Asks at most once a minute for each user."""
 
-    def __init__(self, lane: FastLane) -> None:
+    def __init__(self, lane: Database) -> None:
         self._lane = lane
         self._statement = TEXT_ID
         self._checked: OrderedDict[str, tuple[float, str | None]] = OrderedDict()

@@ -9,7 +9,7 @@ from app.auth.claims import Policy
 from app.auth.jwks import KeySet
 from app.auth.refusal import Refused
 from app.auth.sources import Endpoint, Table
-from app.db.lane import FastLane
+from app.db.database import Database
 from app.settings import ASYMMETRIC, Settings
 
 SHARED: Final = "HS256"
@@ -87,7 +87,7 @@ class PublicKeys:
         await self._source.close()
 
 
-def sources(settings: Settings, lane: FastLane | None) -> dict[str, KeySource]:
+def sources(settings: Settings, lane: Database | None) -> dict[str, KeySource]:
     """Return the source of keys for each algorithm that the settings allow and have keys for."""
     found: dict[str, KeySource] = {}
     if settings.secrets:
@@ -99,7 +99,7 @@ def sources(settings: Settings, lane: FastLane | None) -> dict[str, KeySource]:
     return {name: source for name, source in found.items() if name in allowed}
 
 
-def _public_source(settings: Settings, lane: FastLane | None) -> Endpoint | Table | None:
+def _public_source(settings: Settings, lane: Database | None) -> Endpoint | Table | None:
     if settings.jwks_source == "database":
         return Table(lane) if lane is not None else None
     return Endpoint(settings.keys_url) if settings.keys_url else None

@@ -6,7 +6,7 @@ from typing import Any, Final
 import httpx
 from msgspec import DecodeError, ValidationError, convert, json
 
-from app.db.lane import FastLane
+from app.db.database import Database
 from app.db.statement import Statement
 
 MAXIMUM_BYTES: Final = 64 * 1024
@@ -52,7 +52,7 @@ class Endpoint:
 class Table:
     """Better Auth's table `jwks`, in its camelCase or a snake_case schema."""
 
-    def __init__(self, lane: FastLane) -> None:
+    def __init__(self, lane: Database) -> None:
         self._lane = lane
 
     async def fetch(self) -> Any:

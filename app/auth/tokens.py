@@ -18,7 +18,7 @@ from app.auth.accounts import Accounts
 from app.auth.caller import Caller
 from app.auth.keys import SHARED, sources
 from app.auth.refusal import Refused
-from app.db.lane import FastLane
+from app.db.database import Database
 from app.settings import ASYMMETRIC, Settings
 
 TOKEN: Final = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+")
@@ -47,7 +47,7 @@ class Verdict(Struct, frozen=True):
 class TokenVerifier:
     """Verifies tokens, and remembers verdicts until `exp`, at most 60 s: a signature costs more than Litestar does."""
 
-    def __init__(self, settings: Settings, lane: FastLane | None = None) -> None:
+    def __init__(self, settings: Settings, lane: Database | None = None) -> None:
         self._sources = sources(settings, lane)
         self._accepts_sessions = settings.accept_session_jwt
         self._accounts = Accounts(lane) if settings.check_user and lane is not None else None

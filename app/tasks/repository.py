@@ -5,8 +5,8 @@ from typing import Any, Final
 
 import asyncpg
 import sqlalchemy as sa
-from advanced_alchemy.repository import SQLAlchemyAsyncRepository
 from msgspec import Struct
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.db.database import Database
 from app.models import Task
@@ -28,14 +28,11 @@ class StoredTask(Struct, frozen=True):
     id: int | None = None
 
 
-class TaskRepository(SQLAlchemyAsyncRepository[Task]):
-    """Its own methods run one statement on the fast lane; what it inherits runs inside `Database.transaction()`."""
-
-    model_type = Task
+class TaskRepository:
+    """Each method runs one statement."""
 
     def __init__(self, database: Database, *, priority_case: PriorityCase, cache_bytes: int) -> None:
-        super().__init__(session=database.session, auto_refresh=False)
-        self._lane = database.lane
+        self._database = database
         self._sql = TaskStatements(priority_case)
         self._pages = ListCache(cache_bytes)
 
@@ -43,7 +40,7 @@ class TaskRepository(SQLAlchemyAsyncRepository[Task]):
         """Return one page of the user's list; its body is left out if the user's revision is among `known`."""
         cached = self._pages.get(user_id, query)
         held = [*known, cached.revision] if cached else known
-        record = await self._lane.fetch(
+        record = await self._database.fetch(
             self._sql.page(query), {**listing.arguments(query), "user_id": user_id, "known": held}
         )
         if record is None:  # the user has never written, or is erased
@@ -62,14 +59,14 @@ class TaskRepository(SQLAlchemyAsyncRepository[Task]):
 
     async def get_one_of(self, user_id: str, task_id: int, known: Sequence[int] = ()) -> StoredTask:
         """Return a task; its body is left out if its revision is among `known`. Raises TaskNotFound."""
-        record = await self._lane.fetch(self._sql.get, {"user_id": user_id, "task_id": task_id, "known": known})
+        record = await self._database.fetch(self._sql.get, {"user_id": user_id, "task_id": task_id, "known": known})
         if record is None:
             raise TaskNotFound
         return StoredTask(record["revision"], record["body"])
 
     async def create(self, user_id: str, values: Mapping[str, Any]) -> StoredTask:
         """Store a new task with these column values."""
-        record = await self._lane.fetch(self._sql.create, {"user_id": user_id, **values})
+        record = await self._database.fetch(self._sql.create, {"user_id": user_id, **values})
         assert record is not None  # noqa: S101 - INSERT … RETURNING has a row or raises
         return StoredTask(record["revision"], record["body"], record["id"])
 
@@ -88,23 +85,23 @@ class TaskRepository(SQLAlchemyAsyncRepository[Task]):
             "task_id": task_id,
             "if_match": if_match,
         }
-        return _written(await self._lane.fetch(self._sql.update, parameters), if_match)
+        return _written(await self._database.fetch(self._sql.update, parameters), if_match)
 
     async def complete(
         self, user_id: str, task_id: int, completed: bool | None, if_match: Sequence[int] | None = None
     ) -> StoredTask:
         """Set whether the task is done, or flip it with None. Raises TaskNotFound, StaleRevision."""
         key = {"user_id": user_id, "task_id": task_id, "if_match": if_match}
-        return _written(await self._lane.fetch(self._sql.complete, {**key, "completed": completed}), if_match)
+        return _written(await self._database.fetch(self._sql.complete, {**key, "completed": completed}), if_match)
 
     async def remove(self, user_id: str, task_id: int, if_match: Sequence[int] | None = None) -> None:
         """Turn the task into a tombstone. Raises TaskNotFound, StaleRevision."""
         key = {"user_id": user_id, "task_id": task_id, "if_match": if_match}
-        _written(await self._lane.fetch(self._sql.delete, key), if_match)
+        _written(await self._database.fetch(self._sql.delete, key), if_match)
 
-    async def erase_all_of(self, user_id: str) -> None:
+    async def erase_all_of(self, session: AsyncSession, user_id: str) -> None:
         """Delete every task of the user, tombstones too; part of the caller's transaction."""
-        await self.session.execute(sa.delete(Task).where(Task.user_id == user_id))
+        await session.execute(sa.delete(Task).where(Task.user_id == user_id))
 
     async def _unchanged(self, user_id: str, task_id: int, if_match: Sequence[int] | None) -> StoredTask:
         task = await self.get_one_of(user_id, task_id)

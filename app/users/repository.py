@@ -3,7 +3,6 @@
 from typing import Any, Final
 
 import sqlalchemy as sa
-from advanced_alchemy.repository import SQLAlchemyAsyncRepository
 
 from app.auth.caller import Caller
 from app.db.database import Database
@@ -16,13 +15,10 @@ from app.tasks.repository import TaskRepository
 OF_USER: Final = sa.and_(Task.user_id == USER_ID, Task.deleted_at.is_(None))
 
 
-class UserRepository(SQLAlchemyAsyncRepository[User]):
-    """Its own methods run one statement on the fast lane, but for erasure, which is a transaction."""
-
-    model_type = User
+class UserRepository:
+    """Each method runs one statement, but for erasure, which is a transaction."""
 
     def __init__(self, database: Database, tasks: TaskRepository, *, priority_case: PriorityCase) -> None:
-        super().__init__(session=database.session, auto_refresh=False)
         self._database = database
         self._tasks = tasks
         self._profile = Statement.compile(_profile())
@@ -44,10 +40,10 @@ class UserRepository(SQLAlchemyAsyncRepository[User]):
         """
         async with self._database.transaction() as session:
             await session.execute(sa.delete(User).where(User.id == user_id))
-            await self._tasks.erase_all_of(user_id)
+            await self._tasks.erase_all_of(session, user_id)
 
     async def _text(self, statement: Statement, values: dict[str, Any]) -> str:
-        record = await self._database.lane.fetch(statement, values)
+        record = await self._database.fetch(statement, values)
         assert record is not None  # noqa: S101 - an aggregate without GROUP BY has one row
         return str(record[0])
 

@@ -2,25 +2,27 @@ from dataclasses import replace
 
 import httpx
 import msgspec
+from advanced_alchemy.repository import SQLAlchemyAsyncRepository
 
 from app.db.database import Database
+from app.models import Task as Row
 from app.models import User
 from app.settings import Settings
 from app.tasks.fields import PRIORITIES
-from app.tasks.repository import TaskRepository
 from app.tasks.schemas import Task
 from tests.tasks.factories import TaskFactory
 
 
-async def test_what_the_transaction_lane_stores_the_fast_lane_serves(
-    client: httpx.AsyncClient, settings: Settings, user_id: str
-) -> None:
+class Rows(SQLAlchemyAsyncRepository[Row]):
+    model_type = Row
+
+
+async def test_what_a_transaction_stores_is_served(client: httpx.AsyncClient, settings: Settings, user_id: str) -> None:
     database = Database(replace(settings, database_pool_size=1))
-    repository = TaskRepository(database, priority_case="upper", cache_bytes=0)
     rows = [TaskFactory.build(user_id=user_id, revision=number) for number in range(1, 61)]
     async with database.transaction() as session:
         session.add(User(id=user_id, revision=len(rows)))
-        stored = {row.id: row for row in await repository.add_many(rows)}
+        stored = {row.id: row for row in await Rows(session=session).add_many(rows)}
     await database.close()
     served = msgspec.json.decode((await client.get("/api/me/tasks")).content, type=list[Task])
     assert {task.id for task in served} == stored.keys()
