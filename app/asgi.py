@@ -18,13 +18,12 @@ from app.auth.bearer import BearerToken
 from app.auth.tokens import TokenVerifier
 from app.cli import Commands
 from app.db.database import Database
-from app.db.plugin import DatabasePlugin
 from app.errors import respond
 from app.http import openapi
 from app.http.body import StrictRequest
 from app.http.outermost import Application
 from app.server import Lifecycle
-from app.settings import Settings
+from app.settings import Settings, get_settings
 from app.tasks.controller import TaskController
 from app.tasks.openapi import spell_priorities
 from app.tasks.repository import TaskStore
@@ -37,7 +36,7 @@ EXPOSED: Final = ["ETag", "Link", "Location", "Retry-After", "X-Request-Id"]
 
 def create_app(settings: Settings | None = None) -> Litestar:
     """Build the application; without `settings`, from the environment. Raises SettingsError."""
-    settings = settings or Settings.from_env()
+    settings = settings or get_settings()
     logs.configure(settings)
     lifecycle = Lifecycle()
     database = Database(settings)
@@ -66,7 +65,7 @@ def create_app(settings: Settings | None = None) -> Litestar:
         exception_handlers={HTTPException: respond, Exception: respond},
         request_class=StrictRequest,
         request_max_body_size=settings.max_body_bytes,
-        plugins=[DatabasePlugin(), Commands(settings)],
+        plugins=[Commands(settings)],
         openapi_config=docs.openapi(settings),
         cors_config=_cors(settings),
         logging_config=None,
@@ -82,11 +81,11 @@ def worker() -> Litestar:
     """Build the application in a process that ends with its parent: an orphan would keep the port after `kill -9`."""
     if parent := parent_process():
         threading.Thread(target=_follow, args=(parent,), daemon=True).start()
-    settings = Settings.from_env()
+    settings = get_settings()
     app = create_app(settings)
 
     async def start() -> None:
-        app.state.lifecycle.drain_first(0 if settings.development else settings.shutdown_delay)
+        app.state.lifecycle.drain_first(settings.shutdown_delay)
         gc.collect()
         gc.freeze()  # what lives as long as the process: looking at it took 2 % of the time of requests
 

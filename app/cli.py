@@ -1,4 +1,4 @@
-"""What Litestar's command line lacks: a `run` that knows this service, and tokens for trying it out."""
+"""The commands: a `run` that knows this service, tokens for trying it out, and migrations."""
 
 import asyncio
 import re
@@ -6,6 +6,7 @@ import sys
 from typing import Any, Final
 
 import click
+from advanced_alchemy.cli import add_migration_commands
 from litestar.plugins import CLIPlugin
 
 from app import server
@@ -13,11 +14,20 @@ from app.auth.caller import Refused
 from app.auth.claims import SUBJECT
 from app.auth.mint import mint
 from app.auth.tokens import TokenVerifier
+from app.db import migrations
 from app.db.database import Database
+from app.development import defaults, postgres
 from app.errors import problem_of
-from app.settings import Settings
+from app.models import Base
+from app.settings import Settings, get_settings
 
 UNITS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+
+
+def read_settings() -> Settings:
+    """Return the settings, completed in development by what the embedded database stands in for."""
+    defaults.complete_environment()
+    return get_settings()
 
 
 class Duration(click.ParamType[int]):
@@ -36,65 +46,95 @@ class Duration(click.ParamType[int]):
 
 
 class Commands(CLIPlugin):
-    """Adds `token`, and replaces `run`, which cannot set uvicorn's timeouts or leave out its Server header."""
+    """Adds `token` and `database`, and replaces Litestar's `run`, which cannot set uvicorn's timeouts.
+
+    Advanced Alchemy's own plugin would open its engine with the application, and is found by its exact type.
+    """
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
 
     def on_cli_init(self, cli: click.Group) -> None:
         """Register the commands."""
-        settings = self._settings
+        _add_run(cli, self._settings)
+        _add_token(cli, self._settings)
+        _add_database(cli, self._settings)
 
-        @cli.command("run")
-        @click.option("-H", "--host", default="127.0.0.1", show_default=True, envvar="LITESTAR_HOST")
-        @click.option(
-            "-p",
-            "--port",
-            type=click.IntRange(1, 65535),
-            default=8000,
-            show_default=True,
-            envvar=["LITESTAR_PORT", "PORT"],
-        )
-        @click.option(
-            "-W",
-            "--wc",
-            "workers",
-            type=click.IntRange(1),
-            default=1,
-            show_default=True,
-            help="Workers.",
-            envvar="WEB_CONCURRENCY",
-        )
-        @click.option("-r", "--reload", is_flag=True, help="Restart when the code changes.")
-        @click.option("-U", "--uds", help="Listen on a unix socket instead.")
-        @click.option("-F", "--fd", type=int, help="Listen on an inherited socket instead.")
-        def run(**options: Any) -> None:
-            """Serve the API; without DATABASE_URL, on an embedded database."""
-            server.run(settings, **options)
 
-        @cli.group("token", invoke_without_command=True)
-        @click.option("--user", metavar="ID", help="Better Auth's id of the user.")
-        @click.option("--expires", type=Duration(), default="1h", show_default=True)
-        @click.pass_context
-        def token(context: click.Context, user: str | None, expires: int) -> None:
-            """Print a token signed with the configured secret, or check one."""
-            if context.invoked_subcommand is not None:
-                return
-            if user is None:
-                raise click.UsageError("Missing option '--user'.")
-            if not SUBJECT.fullmatch(user):
-                raise click.BadParameter("only letters, digits, - and _, at most 128", param_hint="--user")
-            click.echo(mint(settings, user, expires))
+def _add_run(cli: click.Group, settings: Settings) -> None:
+    port = click.IntRange(1, 65535)
 
-        @token.command("check")
-        @click.argument("text", metavar="TOKEN")
-        @click.pass_context
-        def check(context: click.Context, text: str) -> None:
-            """Say whether TOKEN would be accepted, and if not, why; `-` reads it from standard input."""
-            given = sys.stdin.read() if text == "-" else text
-            accepted, sentence = asyncio.run(explain(settings, given.strip().removeprefix("Bearer ")))
-            click.echo(sentence)
-            context.exit(0 if accepted else 1)
+    @cli.command("run")
+    @click.option("-H", "--host", default="127.0.0.1", show_default=True, envvar="LITESTAR_HOST")
+    @click.option("-p", "--port", type=port, default=8000, show_default=True, envvar=["LITESTAR_PORT", "PORT"])
+    @click.option(
+        "-W",
+        "--wc",
+        "workers",
+        type=click.IntRange(1),
+        default=1,
+        show_default=True,
+        help="Workers.",
+        envvar="WEB_CONCURRENCY",
+    )
+    @click.option("-r", "--reload", is_flag=True, help="Restart when the code changes.")
+    @click.option("-U", "--uds", help="Listen on a unix socket instead.")
+    @click.option("-F", "--fd", type=int, help="Listen on an inherited socket instead.")
+    def run(**options: Any) -> None:
+        """Serve the API; without DATABASE_URL, on an embedded database."""
+        server.run(settings, **options)
+
+
+def _add_token(cli: click.Group, settings: Settings) -> None:
+    @cli.group("token", invoke_without_command=True)
+    @click.option("--user", metavar="ID", help="Better Auth's id of the user.")
+    @click.option("--expires", type=Duration(), default="1h", show_default=True)
+    @click.pass_context
+    def token(context: click.Context, user: str | None, expires: int) -> None:
+        """Print a token signed with the configured secret, or check one."""
+        if context.invoked_subcommand is not None:
+            return
+        if user is None:
+            raise click.UsageError("Missing option '--user'.")
+        if not SUBJECT.fullmatch(user):
+            raise click.BadParameter("only letters, digits, - and _, at most 128", param_hint="--user")
+        click.echo(mint(settings, user, expires))
+
+    @token.command("check")
+    @click.argument("text", metavar="TOKEN")
+    @click.pass_context
+    def check(context: click.Context, text: str) -> None:
+        """Say whether TOKEN would be accepted, and if not, why; `-` reads it from standard input."""
+        given = sys.stdin.read() if text == "-" else text
+        accepted, sentence = asyncio.run(explain(settings, given.strip().removeprefix("Bearer ")))
+        click.echo(sentence)
+        context.exit(0 if accepted else 1)
+
+
+def _add_database(cli: click.Group, settings: Settings) -> None:
+    @cli.group("database")
+    @click.pass_context
+    def database(context: click.Context) -> None:
+        """Manage the schema; without DATABASE_URL, that of the embedded database."""
+        context.obj = {"configs": [migrations.configuration(settings, Base.metadata)]}
+        if settings.development:
+            context.with_resource(postgres.running())
+
+    add_migration_commands(database)
+    if not settings.development:
+        database.commands["drop-all"].callback = _refuse_to_drop
+        [revision] = (param for param in database.commands["downgrade"].params if param.name == "revision")
+        revision.callback = _refuse_to_go_further_back
+
+
+def _refuse_to_drop(**_: Any) -> None:
+    raise click.ClickException("drop-all deletes everybody's tasks, so it works on the embedded database only.")
+
+
+def _refuse_to_go_further_back(_context: click.Context, _param: click.Parameter, revision: str) -> str:
+    if revision != "-1":
+        raise click.ClickException("Only the latest migration can be taken back: run downgrade without a revision.")
+    return revision
 
 
 async def explain(settings: Settings, token: str) -> tuple[bool, str]:

@@ -1,42 +1,20 @@
 """Every answer other than success: one class a problem, one body for all (RFC 9457), one table from exception to it."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from types import MappingProxyType
 from typing import Any, Final
 
-import asyncpg
 import structlog
 from litestar import Request, Response
 from litestar.exceptions import HTTPException, ValidationException
 from msgspec import Struct, json
-from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
-from app.db.failures import AnswerLost, QueueFull
+from app.db import failures
 
 MEDIA_TYPE: Final = "application/problem+json"
 RETRY_SOON: Final[Mapping[str, str]] = MappingProxyType({"Retry-After": "1"})
 """For what may be over in a second."""
-
-UNAVAILABLE_SQLSTATES: Final = (
-    "08",  # connection exception
-    "0A000",  # a prepared statement outlived the schema it was planned for
-    "25006",  # read-only after a failover
-    "26000",  # the prepared statement is gone from the server
-    "28",  # the credentials are refused
-    "3D000",  # the database does not exist
-    "40",  # serialization failure, deadlock
-    "42501",  # a privilege is missing
-    "42703",  # migrations have not run
-    "42P01",  # the same
-    "42P05",  # the prepared statement belongs to another client of the pooler
-    "53",  # insufficient resources
-    "55P03",  # lock timeout
-    "57",  # operator intervention, shutdown, statement timeout
-    "58",  # system error
-    "XX",  # internal error
-)
-"""Prefixes of SQLSTATEs (PostgreSQL documentation, appendix A) that are the database's trouble, not the client's."""
 
 logger = structlog.get_logger("app.errors")
 
@@ -192,7 +170,7 @@ def problem_of_status(status: int, headers: Mapping[str, str] | None = None) -> 
     return problem
 
 
-def problem_of(exc: BaseException) -> Problem:  # noqa: C901, PLR0911 - a table, one row a return
+def problem_of(exc: BaseException) -> Problem:  # noqa: PLR0911 - a table, one row a return
     """Return the problem that any exception amounts to; what is not in the table is a bug of ours, 500."""
     match exc:
         case Problem():
@@ -201,22 +179,15 @@ def problem_of(exc: BaseException) -> Problem:  # noqa: C901, PLR0911 - a table,
             return MalformedJSON()  # every other value is checked by our own code: this is a missing body
         case HTTPException():
             return problem_of_status(exc.status_code, exc.headers)
-        case QueueFull():
+        case failures.QueueFull():
             return Overloaded()
-        case AnswerLost():
+        case failures.AnswerLost():
             return OutcomeUnknown()
-        case asyncpg.DataError() | asyncpg.exceptions.DataError():
-            return UnstorableValue()
-        case OSError() | TimeoutError() | PoolTimeoutError() | asyncpg.InterfaceError():
-            return DatabaseUnavailable()
-    for state in _sqlstates(exc):
-        if state.startswith("22"):
-            return UnstorableValue()
-        if state == asyncpg.UniqueViolationError.sqlstate:
-            return Conflict()
-        if state.startswith(UNAVAILABLE_SQLSTATES):
-            return DatabaseUnavailable()
-    return InternalError()
+    if failures.is_unstorable(exc):
+        return UnstorableValue()
+    if failures.is_duplicate(exc):
+        return Conflict()
+    return DatabaseUnavailable() if failures.is_unavailable(exc) else InternalError()
 
 
 def respond(request: Request[Any, Any, Any], exc: Exception) -> Response[bytes]:
@@ -228,26 +199,7 @@ def respond(request: Request[Any, Any, Any], exc: Exception) -> Response[bytes]:
     if problem.status == HTTPStatus.INTERNAL_SERVER_ERROR:
         logger.error("unhandled exception", request_id=request_id, exc_info=exc)
     elif problem.status > HTTPStatus.INTERNAL_SERVER_ERROR and exc is not problem:
-        errors = [type(error).__name__ for error in _causes(exc)]
-        states = list(_sqlstates(exc))
-        logger.warning(
-            "database unavailable", request_id=request_id, code=problem.code, errors=errors, sqlstates=states
-        )
+        logger.warning("database unavailable", request_id=request_id, code=problem.code, **failures.description(exc))
     return Response(
         problem.body(request_id), status_code=problem.status, media_type=MEDIA_TYPE, headers=dict(problem.headers)
     )
-
-
-def _causes(exc: BaseException | None) -> Iterator[BaseException]:
-    """Yield the exception and what it was raised from, outermost first."""
-    while exc is not None:
-        yield exc
-        exc = exc.__cause__
-
-
-def _sqlstates(exc: BaseException) -> Iterator[str]:
-    """Yield every SQLSTATE along the chain of causes: SQLAlchemy and Advanced Alchemy wrap the driver's exception."""
-    for cause in _causes(exc):
-        state = getattr(getattr(cause, "orig", cause), "sqlstate", None)
-        if isinstance(state, str):
-            yield state

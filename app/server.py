@@ -1,18 +1,17 @@
 """Runs uvicorn as this service wants it, around whatever has to live exactly as long as the server."""
 
 import asyncio
+import errno
 import signal
+import socket
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import nullcontext
 from typing import Any
 
 import uvicorn
 
-from app.auth.mint import mint
 from app.db import migrations
-from app.development import postgres
-from app.docs import DEVELOPMENT_USER, TOKEN_SECONDS
+from app.development import banner, postgres
 from app.http.protocol import GatheringProtocol
 from app.settings import Settings
 
@@ -46,9 +45,13 @@ def run(settings: Settings, *, host: str, port: int, **options: Any) -> None:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit())
     if signal.getsignal(signal.SIGHUP) is signal.SIG_DFL:  # it is not under nohup
         signal.signal(signal.SIGHUP, lambda *_: signal.raise_signal(signal.SIGTERM))
-    if settings.migrate_on_start and not settings.development:  # the workers would each do it
-        migrate(settings)
-    with development(_address(host, port)) if settings.development else nullcontext():
+    if options.get("uds") is None and options.get("fd") is None:
+        _require_free(host, port)
+    with postgres.running() if settings.development else nullcontext():
+        if settings.development or settings.migrate_on_start:  # the workers would each do it
+            migrations.upgrade(settings)
+        if settings.development:
+            banner.show(settings, _address(host, port))
         uvicorn.run(
             "app.asgi:worker",
             factory=True,
@@ -66,33 +69,20 @@ def run(settings: Settings, *, host: str, port: int, **options: Any) -> None:
         )
 
 
-@contextmanager
-def development(address: str) -> Iterator[None]:
-    """Run the embedded database, migrated, for the length of the block, and say how to use what is served there."""
-    with postgres.running():
-        settings = Settings.from_env()
-        migrate(settings)
-        token = mint(settings, DEVELOPMENT_USER, TOKEN_SECONDS)
-        print(  # noqa: T201 - for the person at the terminal, and on purpose not in the log
-            f"\n  Documentation  {address}/docs  (you are signed in there as {DEVELOPMENT_USER})"
-            f"\n  Token, 24 h    {token}"
-            f"\n  Try it         curl -H 'Authorization: Bearer {token}' {address}/api/me/tasks"
-            f"\n  Data           {postgres.FOLDER}/ (delete the folder to start afresh)\n",
-            flush=True,
-        )
-        yield
+def _require_free(host: str, port: int) -> None:
+    """End with one sentence, before anything is started or printed, where nobody can listen."""
+    try:
+        for family, _, _, _, address in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM):
+            socket.create_server(address[:2], family=family).close()
+    except OSError as error:
+        if error.errno == errno.EADDRINUSE:
+            raise SystemExit(
+                f"Port {port} is already in use; stop what listens there, or choose another --port."
+            ) from None
+        raise SystemExit(f"Cannot listen on {host}, port {port}: {error.strerror}.") from None
 
 
 def _address(host: str, port: int) -> str:
     """Return the URL under which this machine reaches a server that listens on `host`."""
     reachable = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 - a comparison
     return f"http://[{reachable}]:{port}" if ":" in reachable else f"http://{reachable}:{port}"
-
-
-def migrate(settings: Settings) -> None:
-    """Bring the database's schema up to date. Raises MigrationError."""
-    from advanced_alchemy.alembic.commands import AlembicCommands  # noqa: PLC0415 - see app/db/alchemy.py
-
-    from app.db.alchemy import sqlalchemy_config  # noqa: PLC0415 - the same
-
-    AlembicCommands(sqlalchemy_config(migrations.create_engine(settings))).upgrade()

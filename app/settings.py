@@ -1,15 +1,17 @@
-"""The only reader of the environment; wrong values stop the start with one sentence that names the variable."""
+"""The only reader of the environment; wrong values stop the start with one sentence that names the variable.
+
+Nothing is written, generated or guessed here. What development adds to the environment is in app/development.
+"""
 
 import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Annotated, Any, Final, Literal, Self, get_args, get_type_hints
 
 from dotenv import dotenv_values
 from msgspec import Meta, ValidationError, convert
-
-from app.development import postgres, secret
 
 PriorityCase = Literal["upper", "lower"]
 StatementMode = Literal["auto", "named", "unnamed"]
@@ -22,7 +24,8 @@ MINIMUM_SECRET_LETTERS: Final = 8
 PLACEHOLDER: Final = re.compile(r"change[-_ ]?me|your[-_ ]|placeholder|example|better-auth-secret-123", re.IGNORECASE)
 ORIGIN: Final = re.compile(r"https?://[^/\s*?#@]+")
 ADDRESS: Final = re.compile(r"https?://[^/\s*?#@]+(/[^\s?#]*)?")
-DEVELOPMENT_ORIGINS: Final = ("http://localhost:3000", "http://localhost:5173", "http://localhost:8081")
+EMBEDDED_DATABASE_URL: Final = "EMBEDDED_DATABASE_URL"
+"""Variable by which `litestar run` tells its workers which database is the embedded one; nobody else sets it."""
 
 
 class SettingsError(SystemExit):
@@ -34,7 +37,7 @@ class Settings:
     """Everything that differs between two installations. The environment variable is the field's name in capitals."""
 
     database_url: str = field(repr=False)
-    """PostgreSQL URL as Neon, Vercel or Docker hand it out. Unset: `litestar run` starts an embedded database."""
+    """PostgreSQL URL as Neon, Vercel or Docker hand it out."""
 
     better_auth_secret: str = field(default="", repr=False)
     """Secret shared with Better Auth, at least 32 bytes; verifies HS256 tokens."""
@@ -49,7 +52,7 @@ class Settings:
     """Address of the public keys. Default `{BETTER_AUTH_URL}/api/auth/jwks`."""
 
     jwks_source: Literal["url", "database"] = "url"
-    """`database` reads the keys from Better Auth's table `jwks` in the same database. Default url."""
+    """`database` reads the keys from Better Auth's table `jwks` in the same database."""
 
     jwt_algorithm: tuple[Algorithm, ...] = ()
     """The algorithms that tokens may be signed with, comma-separated. Default all that there are keys for."""
@@ -61,66 +64,66 @@ class Settings:
     """Accepted values of the claim `aud`, comma-separated. Default as for the issuer."""
 
     accept_session_jwt: bool = False
-    """Accept the JWT of Better Auth's session cookie cache as a bearer token, too. Default false."""
+    """Accept the JWT of Better Auth's session cookie cache as a bearer token, too."""
 
     check_user: bool = False
-    """Refuse users that Better Auth's table `user` lacks or bans; asked once a minute per user. Default false."""
+    """Refuse users that Better Auth's table `user` lacks or bans; asked once a minute per user."""
 
     database_pool_size: Annotated[int, Meta(ge=1, le=1000)] = 10
-    """Connections each worker opens at most, as it needs them. Default 10."""
+    """Connections each worker opens at most, as it needs them."""
 
     database_queue: Annotated[int, Meta(ge=0, le=100_000)] = 200
-    """Requests of each worker that may wait for a connection; further ones are answered 503 at once. Default 200."""
+    """Requests of each worker that may wait for a connection; further ones are answered 503 at once."""
 
     database_timeout: Seconds = 4.5
-    """Seconds a request may spend on the database, waiting and trying again included. Default 4.5."""
+    """Seconds a request may spend on the database, waiting and trying again included."""
 
     database_cold_start_timeout: Seconds = 10.0
-    """The same, until a worker has reached the database for the first time. Default 10."""
+    """The same, until a worker has reached the database for the first time."""
 
     database_connect_timeout: Seconds = 4.0
-    """Seconds to open a connection; `connect_timeout` in the URL has precedence. Default 4."""
+    """Seconds to open a connection; `connect_timeout` in the URL has precedence."""
 
     database_statements: StatementMode = "auto"
-    """`named` keeps prepared statements in the server, `unnamed` suits every pooler. Default `auto`: ask the URL."""
+    """`named` keeps prepared statements in the server, `unnamed` suits every pooler, `auto` decides by the URL."""
 
     list_cache_bytes: Annotated[int, Meta(ge=0, le=2**34)] = 16 * 1024 * 1024
-    """Memory of each worker for list bodies that the database confirms by revision; 0 turns it off. Default 16 MiB."""
+    """Memory of each worker for list bodies that the database confirms by revision; 0 turns it off."""
 
     max_body_bytes: Annotated[int, Meta(ge=1024, le=2**24)] = 64 * 1024
-    """Largest request body, in bytes; longer ones are answered 413. Default 64 KiB."""
+    """Largest request body, in bytes; longer ones are answered 413."""
 
     priority_case: PriorityCase = "upper"
-    """Case of `priority` in answers, `upper` or `lower`. Input is accepted in any case. Default upper."""
+    """Case of `priority` in answers, `upper` or `lower`. Input is accepted in any case."""
 
     cors_origins: tuple[str, ...] = ()
-    """Origins that browsers may call from, comma-separated; `*` allows any, without credentials. Default none."""
+    """Origins that browsers may call from, comma-separated; `*` allows any, without credentials."""
 
     shutdown_delay: Annotated[float, Meta(ge=0, le=60)] = 1.0
-    """Seconds from SIGTERM in which requests are still taken, while `/ready` is 503; none in development. Default 1."""
+    """Seconds from SIGTERM in which requests are still taken, while `/ready` is 503."""
 
     shutdown_timeout: Annotated[int, Meta(ge=1, le=60)] = 7
-    """Seconds that accepted requests have to end after that. Default 7."""
+    """Seconds that accepted requests have to end after that."""
 
     database_url_unpooled: str | None = field(default=None, repr=False)
     """Direct PostgreSQL URL, as Neon and Vercel name it; migrations connect with it. Default DATABASE_URL."""
 
     migrate_on_start: bool = False
-    """Migrate before serving; replicas that start at once take turns. Default false."""
+    """Migrate before serving; replicas that start at once take turns."""
 
     log_level: Literal["debug", "info", "warning", "error"] = "info"
-    """The least severe level that is logged. Default info."""
+    """The least severe level that is logged."""
 
     log_format: Literal["json", "console"] = "json"
-    """`json` for machines, `console` for people. Default json; console with the embedded database."""
+    """`json` for machines, `console` for people."""
 
     development: bool = False
-    """Not a variable: true while the embedded database of `litestar run` is in use."""
+    """Not a variable: whether DATABASE_URL is the embedded database."""
 
     @property
     def priority_names(self) -> tuple[str, str, str]:
-        """How answers write the priorities that are stored as 1, 2 and 3."""
-        return ("LOW", "MEDIUM", "HIGH") if self.priority_case == "upper" else ("low", "medium", "high")
+        """The priorities as answers write them, in the order of their stored numbers 1, 2, 3."""
+        return ("low", "medium", "high") if self.priority_case == "lower" else ("LOW", "MEDIUM", "HIGH")
 
     @property
     def secrets(self) -> tuple[str, ...]:
@@ -149,65 +152,62 @@ class Settings:
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str | None] | None = None) -> Self:
-        """Read and check all settings; without `environ`, from `.env` overlaid by the process environment.
-
-        Raises SettingsError.
-        """
-        merged = {**_dotenv(), **os.environ} if environ is None else environ
+        """Read and check all settings; without `environ`, those of this process. Raises SettingsError."""
+        given = environment() if environ is None else environ
         values: dict[str, Any] = {}
         for name, type_ in get_type_hints(cls, include_extras=True).items():
-            text = (merged.get(name.upper()) or "").strip()
+            text = (given.get(name.upper()) or "").strip()
             if text and name != "development":
                 try:
                     values[name] = convert(SPLITTERS.get(name, str)(text), type_, strict=False)
                 except (ValidationError, ValueError) as error:
                     raise SettingsError(f"{name.upper()} is not usable: {error}") from None
-        return cls(**_completed(values))
+        _require_complete(values)
+        return cls(**values, development=given.get(EMBEDDED_DATABASE_URL) == values["database_url"])
 
 
-def _dotenv() -> dict[str, str | None]:
+@cache
+def get_settings() -> Settings:
+    """Return the settings of this process, read once. Raises SettingsError."""
+    return Settings.from_env()
+
+
+def environment() -> dict[str, str | None]:
+    """Return the process environment, laid over what `.env` has. Raises SettingsError."""
     try:
-        return dotenv_values(".env")
+        return {**dotenv_values(".env"), **os.environ}
     except (OSError, UnicodeDecodeError):
         raise SettingsError(".env is not a readable file of UTF-8 text.") from None
 
 
-def _completed(values: dict[str, Any]) -> dict[str, Any]:
-    """Add what the embedded database of development stands in for; refuse to guess anywhere else."""
+def _require_complete(values: Mapping[str, Any]) -> None:
+    """Refuse settings without a database, and those with which no token could ever be verified."""
     has_secret = not values.keys().isdisjoint({"better_auth_secret", "better_auth_secrets"})
     has_keys = "better_auth_url" in values or "jwks_url" in values or values.get("jwks_source") == "database"
     if has_keys and "better_auth_url" not in values and not {"jwt_issuer", "jwt_audience"} <= values.keys():
         raise SettingsError(
             "JWKS_URL and JWKS_SOURCE need BETTER_AUTH_URL, or JWT_ISSUER and JWT_AUDIENCE, beside them."
         )
-    if "database_url" in values:
-        if not has_secret and not has_keys:
-            raise SettingsError(
-                "BETTER_AUTH_SECRET is not set, nor is BETTER_AUTH_URL; give one the value your Better Auth server has."
-            )
-        usable = ({"HS256"} if has_secret else set()) | (ASYMMETRIC if has_keys else set())
-        if usable.isdisjoint(values.get("jwt_algorithm", usable)):
-            raise SettingsError("JWT_ALGORITHM allows only algorithms that there are no keys for.")
-        return values
-    if "database_url_unpooled" in values:
-        raise SettingsError("DATABASE_URL_UNPOOLED is set, but DATABASE_URL is not; the server needs it.")
-    if not postgres.available():
-        raise SettingsError("DATABASE_URL is not set, and the embedded database of development is not installed.")
-    return {
-        "log_format": "console",
-        "cors_origins": DEVELOPMENT_ORIGINS,
-        **({} if has_secret else {"better_auth_secret": secret.kept()}),
-        **values,
-        "database_url": postgres.url(),
-        "development": True,
-    }
+    if "database_url" not in values:
+        direct = "DATABASE_URL_UNPOOLED is set, but DATABASE_URL is not; the server needs it."
+        raise SettingsError(direct if "database_url_unpooled" in values else "DATABASE_URL is not set.")
+    if not has_secret and not has_keys:
+        raise SettingsError(
+            "BETTER_AUTH_SECRET is not set, and neither is BETTER_AUTH_URL; set one of them to what your Better Auth"
+            " server uses."
+        )
+    usable = ({"HS256"} if has_secret else set()) | (ASYMMETRIC if has_keys else set())
+    if usable.isdisjoint(values.get("jwt_algorithm", usable)):
+        raise SettingsError("JWT_ALGORITHM allows only algorithms that there are no keys for.")
 
 
 def _secret(text: str) -> str:
     if len(text.encode()) < MINIMUM_SECRET_BYTES:
-        raise ValueError(f"it is shorter than {MINIMUM_SECRET_BYTES} bytes; `openssl rand -base64 32` makes a good one")
+        raise ValueError(
+            f"it is shorter than {MINIMUM_SECRET_BYTES} bytes; `openssl rand -base64 32` generates a good one"
+        )
     if PLACEHOLDER.search(text) or len(set(text)) < MINIMUM_SECRET_LETTERS:
-        raise ValueError("it looks like a placeholder; `openssl rand -base64 32` makes a good one")
+        raise ValueError("it looks like a placeholder; `openssl rand -base64 32` generates a good one")
     return text
 
 

@@ -10,9 +10,9 @@ import httpx
 import pytest
 from litestar import Litestar
 
-from app import server
 from app.asgi import create_app
 from app.auth.mint import mint
+from app.db import migrations
 from app.development import postgres
 from app.settings import Settings
 
@@ -81,7 +81,7 @@ def settings(create_database: Callable[[], str]) -> Settings:
         database_pool_size=20,
     )
     SENSITIVE.add(settings.better_auth_secret)
-    server.migrate(settings)
+    migrations.upgrade(settings)
     return settings
 
 

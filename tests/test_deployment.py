@@ -15,7 +15,7 @@ import yaml  # type: ignore[import-untyped]
 from litestar import Litestar
 from litestar.routes import HTTPRoute
 
-from app import server
+from app.db import migrations
 from app.settings import Settings
 from tests.conftest import client_of, random_user, running
 
@@ -46,7 +46,7 @@ def roles(create_database: Callable[[], str], settings: Settings) -> Iterator[Se
     run(address, f"CREATE ROLE {console} LOGIN CREATEROLE; ALTER DATABASE {name} OWNER TO {console}")
     run(of(console), documented(everything))
     given = replace(settings, database_url=of(app), database_url_unpooled=of(owner))
-    server.migrate(given)
+    migrations.upgrade(given)
     run(of(owner), documented(granting))
     yield given
     run(address, f"REASSIGN OWNED BY {console}, {owner} TO postgres; DROP OWNED BY {console}, {owner}, {app}")

@@ -20,7 +20,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 import app as package
-from app import server
+from app.db import migrations
 from app.errors import Problem
 from app.settings import Settings
 from tests.conftest import client_of, random_user, running
@@ -223,7 +223,7 @@ def test_readme_requests_work_as_they_stand_there(settings: Settings) -> None:
 def restored(create_database: Callable[[], str], settings: Settings) -> Settings:
     """A database of its own, for the documented statements reach all users."""
     restored = replace(settings, database_url=create_database())
-    server.migrate(restored)
+    migrations.upgrade(restored)
     return restored
 
 

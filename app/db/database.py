@@ -1,85 +1,95 @@
-"""Both lanes over one pool: single statements in autocommit, and explicit transactions."""
+"""The database: single statements in one round trip each, in autocommit, and explicit transactions."""
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any
 
 import asyncpg
-from sqlalchemy.ext.asyncio import AsyncSession, async_scoped_session, async_sessionmaker
+from sqlalchemy.ext.asyncio import AsyncSession
 
+from app.db import url
 from app.db.connections import Connections
 from app.db.engine import create_engine
-from app.db.failures import AnswerLost, is_answer, is_passing, pause
-from app.db.lane import FastLane
-from app.db.statement import Statement
+from app.db.failures import AnswerLost, PlanRefused, needs_values_to_plan, retry, was_refused
+from app.db.statement import Preparation, Statement
 from app.settings import Settings
 
 
 class Database:
-    """The fast lane in `lane`, and in `session` the session of the current asyncio task, for use in `transaction()`."""
+    """A statement or a transaction has `database_timeout` seconds for everything: waiting, connecting, asking again.
+
+    Until the database has answered once, a statement has `database_cold_start_timeout`, for a compute that wakes up.
+    """
 
     def __init__(self, settings: Settings) -> None:
-        self.engine, named = create_engine(settings)
+        address = url.parse(settings.database_url, connect_timeout=settings.database_connect_timeout)
+        self.engine = create_engine(address, settings)
         self._connections = Connections(self.engine, size=settings.database_pool_size, queue=settings.database_queue)
-        self.lane = FastLane(
-            self._connections,
-            named=named,
-            timeout=settings.database_timeout,
-            first_timeout=settings.database_cold_start_timeout,
-        )
-        self.session = async_scoped_session[AsyncSession](
-            async_sessionmaker(self.engine, expire_on_commit=False), scopefunc=_current_task
-        )
+        mode = settings.database_statements
+        named = not address.pooled if mode == "auto" else mode == "named"
+        self._preparation = Preparation(named=named, plan_once=not address.pooled)
         self._timeout = settings.database_timeout
+        self._budget = max(settings.database_timeout, settings.database_cold_start_timeout)
+
+    async def fetch(self, statement: Statement, values: Mapping[str, Any]) -> asyncpg.Record | None:
+        """Run one statement in autocommit, on the driver's own connection, and return its first row or None.
+
+        What may be over a moment later is tried again, unless the statement writes and may have run. Raises
+        asyncpg.PostgresError for what the server refuses, QueueFull, AnswerLost, and OSError, TimeoutError or
+        asyncpg.InterfaceError where the server cannot be asked.
+        """
+        attempt = partial(self._attempt, statement, statement.arguments(values))
+        async with asyncio.timeout(self._budget), self._connections.turns:
+            return await retry(attempt)
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[AsyncSession]:
         """Begin a transaction for the block and commit it at its end.
 
-        Raises QueueFull, AnswerLost for a commit without an answer, and what the lane raises.
+        Raises QueueFull, AnswerLost for a commit without an answer, and what `fetch` raises.
         """
-        async with asyncio.timeout(self._timeout), self._connections.reserved():
+        async with asyncio.timeout(self._timeout), self._connections.reserved(), await retry(self._session) as session:
+            yield session
             try:
-                session = await self._connected()
-                yield session
-                try:
-                    await session.commit()
-                except BaseException as error:
-                    if is_answer(error):
-                        raise
-                    raise AnswerLost from error
-            finally:
-                await self.session.remove()
-
-    async def fetch(self, statement: Statement, values: Mapping[str, Any]) -> asyncpg.Record | None:
-        """Run one statement in autocommit and return its first row or None. Raises what the lane raises."""
-        return await self.lane.fetch(statement, values)
+                await session.commit()
+            except BaseException as error:
+                if was_refused(error):
+                    raise
+                raise AnswerLost from error
 
     async def close(self) -> None:
         """Close every connection."""
         self._connections.close()
         await self.engine.dispose()
 
-    async def _connected(self) -> AsyncSession:
-        """Return the task's session once it has a connection: up to here, nothing has been sent."""
-        attempt = 0
-        while True:
+    async def _attempt(self, statement: Statement, arguments: list[Any]) -> asyncpg.Record | None:
+        preparation = self._preparation
+        with await self._connections.lease() as lease:
+            sent = False
             try:
-                await self.session.connection()
-            except Exception as error:
-                await self.session.rollback()
-                if not is_passing(error):
-                    raise
-                await pause(attempt)
-                attempt += 1
-            else:
-                return self.session()
+                prepared = lease.statements.get(statement.name)
+                if prepared is None or lease.generation != preparation.generation:
+                    prepared = await preparation.prepare(lease, statement)
+                sent = True
+                record: asyncpg.Record | None = await prepared.fetchrow(*arguments)
+            except BaseException as error:
+                preparation.learn_from(error)
+                if sent and statement.writes and not was_refused(error):
+                    raise AnswerLost from error
+                if needs_values_to_plan(error) and lease.generation != preparation.generation:
+                    raise PlanRefused from error
+                raise
+        self._budget = self._timeout
+        return record
 
-
-def _current_task() -> asyncio.Task[object] | None:
-    """Return the running task; None while the application is being built, when repositories look at their dialect."""
-    try:
-        return asyncio.current_task()
-    except RuntimeError:
-        return None
+    async def _session(self) -> AsyncSession:
+        """Return a session that has a connection: up to here, nothing has been sent."""
+        session = AsyncSession(self.engine, expire_on_commit=False)
+        try:
+            await session.connection()
+        except BaseException:
+            await session.close()
+            raise
+        return session

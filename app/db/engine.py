@@ -1,4 +1,4 @@
-"""The one pool of connections that both lanes share; it opens nothing before the first request needs it."""
+"""The engine, whose pool owns every connection; it opens none before the first request needs it."""
 
 import socket
 from typing import Any, Final
@@ -7,7 +7,7 @@ from sqlalchemy import event
 from sqlalchemy.exc import DisconnectionError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
-from app.db import url
+from app.db.url import Address
 from app.settings import Settings
 
 KEEPALIVE: Final = {
@@ -20,26 +20,19 @@ KEEPALIVE: Final = {
 """Half-open connections end within a minute (Linux, tcp(7)). The kernel's probes reach no database: it may suspend."""
 
 
-def create_engine(settings: Settings) -> tuple[AsyncEngine, bool]:
-    """Return the engine, and whether its connections may keep named prepared statements."""
-    address = url.parse(settings.database_url, connect_timeout=settings.database_connect_timeout)
+def create_engine(address: Address, settings: Settings) -> AsyncEngine:
+    """Return the engine for requests at `address`."""
     engine = create_async_engine(
         address.url,
         pool_size=settings.database_pool_size,
         max_overflow=0,  # connections are given back without a greenlet, so the pool must not close them then
         pool_timeout=settings.database_timeout,
         pool_use_lifo=True,
-        connect_args={
-            **address.connect_args,
-            "statement_cache_size": 0,  # asyncpg's own names collide behind poolers without statement support
-        },
+        connect_args={**address.connect_args, "statement_cache_size": 0},  # we keep our own, see app/db/statement.py
     )
     event.listen(engine.sync_engine, "connect", _keep_alive)
-    if not address.pooled:
-        event.listen(engine.sync_engine, "connect", _plan_once)
     event.listen(engine.sync_engine, "checkout", _discard_if_closed)
-    named = not address.pooled if settings.database_statements == "auto" else settings.database_statements == "named"
-    return engine, named
+    return engine
 
 
 def _keep_alive(dbapi_connection: Any, _record: Any) -> None:
@@ -51,15 +44,6 @@ def _keep_alive(dbapi_connection: Any, _record: Any) -> None:
     for name, (level, value) in KEEPALIVE.items():
         if hasattr(socket, name):  # macOS lacks some
             connected.setsockopt(level, getattr(socket, name), value)
-
-
-def _plan_once(dbapi_connection: Any, _record: Any) -> None:
-    """Plan a prepared statement once, for any parameters: the plans that tests/db/test_plans.py asserts.
-
-    Left to itself PostgreSQL plans some lists anew each time, and may read the whole table for a user who owns much of
-    it. Poolers would pass the setting on to others; docs/scaling.md has the same for a role.
-    """
-    dbapi_connection.run_async(lambda driver: driver.execute("SET plan_cache_mode = force_generic_plan"))
 
 
 def _discard_if_closed(dbapi_connection: Any, _record: Any, _proxy: Any) -> None:

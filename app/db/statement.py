@@ -1,10 +1,16 @@
+"""Statements are compiled once per process and prepared once per connection, as the server behind the URL allows."""
+
 from collections.abc import Mapping
 from hashlib import blake2b
 from typing import Any, Final, Self, cast
 
 import sqlalchemy as sa
+import structlog
 from sqlalchemy.dialects.postgresql.asyncpg import PGDialect_asyncpg
 from sqlalchemy.sql import visitors
+
+from app.db.connections import Lease
+from app.db.failures import has_outlived_schema, is_lost, needs_values_to_plan
 
 DIALECT: Final = PGDialect_asyncpg()  # type: ignore[no-untyped-call]  # SQLAlchemy types its dialects in part
 USER_ID: Final = sa.bindparam("user_id", type_=sa.Text)
@@ -15,6 +21,14 @@ KNOWN: Final = sa.bindparam("known", type_=sa.ARRAY(sa.BigInteger))
 
 ZERO: Final = sa.literal_column("0", sa.BigInteger)
 ONE: Final = sa.literal_column("1", sa.BigInteger)
+
+STATEMENTS_PER_CONNECTION: Final = 128
+"""Prepared statements kept on a connection; the oldest makes room, so that rare list shapes cannot fill the server."""
+
+PLAN_ONCE: Final = "SET plan_cache_mode = force_generic_plan"
+PLAN_AS_THE_SERVER_LIKES: Final = "RESET plan_cache_mode"
+
+logger = structlog.get_logger("app.db")
 
 
 class Statement:
@@ -46,3 +60,49 @@ class Statement:
     def arguments(self, values: Mapping[str, Any]) -> list[Any]:
         """Put named values into the order that the SQL numbers them in."""
         return [values[name] for name in self.parameters]
+
+
+class Preparation:
+    """How this process prepares statements; what it learns about its server starts a new generation of them.
+
+    Named statements are parsed once per connection. Unnamed ones send their text along with each execution, which every
+    PgBouncer accepts in transaction mode. Either way an execution is one round trip, after a first one for the types.
+
+    Planned once, a statement has the plan that tests/db/test_plans.py asserts. Left to itself PostgreSQL plans some
+    lists anew each time, and may read the whole table for a user who owns much of it. Through a pooler the setting would
+    reach others; docs/scaling.md has it for a role.
+    """
+
+    def __init__(self, *, named: bool, plan_once: bool) -> None:
+        self.named = named
+        self.generation = 0
+        self._plan_cache_mode = PLAN_ONCE if plan_once else None
+
+    async def prepare(self, lease: Lease, statement: Statement) -> Any:
+        """Return asyncpg's prepared statement, and keep it on the connection."""
+        if lease.generation != self.generation:
+            lease.statements.clear()
+            if self._plan_cache_mode:
+                await lease.driver.execute(self._plan_cache_mode)
+            lease.generation = self.generation
+        if len(lease.statements) >= STATEMENTS_PER_CONNECTION:
+            del lease.statements[next(iter(lease.statements))]
+        name, text = statement.name, statement.sql
+        if self.generation:  # a pooler would answer the same text with the plan of the generation before
+            name, text = f"{name}_{self.generation}", f"{text} /* {self.generation} */"
+        prepared = await lease.driver.prepare(text, name=name if self.named else "")
+        lease.statements[statement.name] = prepared
+        return prepared
+
+    def learn_from(self, error: BaseException) -> None:
+        """Prepare every statement anew, and in another way, if that is what the failure of one calls for."""
+        if has_outlived_schema(error):
+            self.generation += 1
+        elif is_lost(error) and self.named:
+            self.named = False
+            self.generation += 1
+            logger.warning("the pooler keeps no prepared statements; set DATABASE_STATEMENTS=unnamed")
+        elif needs_values_to_plan(error) and self._plan_cache_mode == PLAN_ONCE:
+            self._plan_cache_mode = PLAN_AS_THE_SERVER_LIKES
+            self.generation += 1
+            logger.info("the server needs values to plan a statement, so each execution is planned")

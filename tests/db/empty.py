@@ -8,8 +8,8 @@ from typing import Any
 
 import asyncpg
 from advanced_alchemy.alembic.commands import AlembicCommands
-
 from app.db.alchemy import MIGRATIONS, sqlalchemy_config
+
 from app.db.migrations import create_engine
 from app.settings import Settings
 

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from advanced_alchemy.exceptions import RepositoryError
 from sqlalchemy.exc import DBAPIError
 
-from app import server
+from app.db import migrations
 from app.db.database import Database
 from app.db.statement import USER_ID, Statement
 from app.errors import problem_of
@@ -369,7 +369,7 @@ async def test_a_statement_that_outlived_its_schema_is_prepared_anew(
     settings: Settings, create_database: Callable[[], str]
 ) -> None:
     own = replace(settings, database_url=await asyncio.to_thread(create_database), database_pool_size=1)
-    await asyncio.to_thread(server.migrate, own)
+    await asyncio.to_thread(migrations.upgrade, own)
     connection = await asyncpg.connect(own.database_url)
     async with client_on(own) as client:
         await client.post(TASKS, json={"title": "x"})

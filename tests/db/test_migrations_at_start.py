@@ -9,7 +9,6 @@ from pathlib import Path
 import httpx
 import pytest
 
-from app import server
 from app.auth.mint import mint
 from app.db import migrations
 from tests.conftest import client_of, random_user, running
@@ -105,7 +104,7 @@ async def test_requests_never_use_the_direct_url(migrated: Empty) -> None:
 
 
 def test_migrating_from_python_uses_the_direct_url(database: Empty) -> None:
-    server.migrate(
+    migrations.upgrade(
         replace(database.settings, database_url=NOWHERE, database_url_unpooled=database.settings.database_url)
     )
     assert "tasks" in database.tables()

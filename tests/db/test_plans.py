@@ -9,7 +9,7 @@ from typing import Any
 import asyncpg
 import pytest
 
-from app import server
+from app.db import migrations
 from app.db.database import Database
 from app.db.statement import Statement
 from app.settings import Settings
@@ -46,7 +46,7 @@ CHANGES: dict[str, Any] = {
 @pytest.fixture(scope="module")
 def seeded(create_database: Callable[[], str]) -> Settings:
     settings = Settings(database_url=create_database(), better_auth_secret=secrets.token_urlsafe(32))
-    server.migrate(settings)
+    migrations.upgrade(settings)
 
     async def fill() -> None:
         connection = await asyncpg.connect(settings.database_url)

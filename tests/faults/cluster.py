@@ -10,7 +10,7 @@ from pathlib import Path
 import asyncpg
 import psutil  # type: ignore[import-untyped]
 
-from app import server
+from app.db import migrations
 from app.settings import Settings
 
 TERMINATE = """
@@ -48,7 +48,7 @@ class Cluster:
         settings = Settings(
             database_url=self.url.replace("/postgres?", f"/{name}?"), better_auth_secret=secrets.token_urlsafe(32)
         )
-        server.migrate(settings)
+        migrations.upgrade(settings)
         return settings
 
     async def terminate_backends(self) -> None:

@@ -17,7 +17,7 @@ import asyncpg
 import click
 import msgspec
 
-from app import server
+from app.db import migrations
 from app.development import postgres
 from app.settings import Settings
 from tests.load.growth_measure import Table, Timer, opened
@@ -88,13 +88,13 @@ async def seeded(url: str, tasks: int, big: int) -> Settings:
         await admin.execute('DROP DATABASE IF EXISTS "unfinished"')
         await admin.execute('CREATE DATABASE "unfinished"')
         unfinished = url.replace("/postgres?", "/unfinished?")
-        await asyncio.to_thread(server.migrate, replace(settings, database_url=unfinished))
+        await asyncio.to_thread(migrations.upgrade, replace(settings, database_url=unfinished))
         connection = await asyncpg.connect(unfinished)
         await seed(connection, tasks=tasks, big=big)
         await connection.close()
         await admin.execute(f'ALTER DATABASE "unfinished" RENAME TO "{name}"')
     await admin.close()
-    await asyncio.to_thread(server.migrate, settings)
+    await asyncio.to_thread(migrations.upgrade, settings)
     return settings
 
 

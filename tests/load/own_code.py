@@ -21,7 +21,7 @@ from litestar import Litestar
 
 from app.asgi import create_app
 from app.auth.mint import mint
-from app.db.lane import FastLane
+from app.db.database import Database
 from app.db.statement import Statement
 from app.settings import Settings
 
@@ -47,7 +47,7 @@ class Row(tuple[Any, ...]):
         return tuple.__getitem__(self, {"revision": 0, "body": 1}.get(key, key))
 
 
-async def answer(_lane: FastLane, _statement: Statement, values: Mapping[str, Any], **_options: Any) -> Row:
+async def answer(_lane: Database, _statement: Statement, values: Mapping[str, Any], **_options: Any) -> Row:
     """Answer as PostgreSQL would, at once: without a body where the caller holds the revision."""
     if REVISION in values["known"]:
         return Row((REVISION, None))
@@ -151,7 +151,7 @@ async def profiled(case: Case, requests: int) -> cProfile.Profile:
 @click.option("--profile", is_flag=True, help="Print the functions that take the longest.")
 def main(rounds: int, requests: int, *, profile: bool) -> None:
     """Print the best and the median round of each kind of read request."""
-    FastLane.fetch = answer  # type: ignore[method-assign, assignment]
+    Database.fetch = answer  # type: ignore[method-assign, assignment]
     uvloop.run(measure(rounds, requests, profile=profile))
 
 

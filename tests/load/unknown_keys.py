@@ -17,7 +17,7 @@ from pathlib import Path
 import click
 import httpx
 
-from app import server
+from app.db import migrations
 from app.development import postgres
 from app.settings import Settings
 from tests.auth.issuer import Issuer, SigningKey, issuing
@@ -95,7 +95,7 @@ async def measure(database_url: str) -> None:
 
 def main() -> None:
     with postgres.running(Path(".dev") / "load") as database_url:
-        server.migrate(Settings(database_url=database_url))
+        migrations.upgrade(Settings(database_url=database_url))
         asyncio.run(measure(database_url))
 
 

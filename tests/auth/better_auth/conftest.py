@@ -12,7 +12,7 @@ import httpx
 import jwt
 import pytest
 
-from app import server
+from app.db import migrations
 from app.settings import Settings
 from tests.auth.better_auth import issuer
 from tests.auth.better_auth.issuer import Account, Issuer, Runner
@@ -119,7 +119,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 def shared(create_database: Callable[[], str], settings: Settings) -> tuple[Settings, dict[str, Any]]:
     """Settings on a migrated database of its own, and where Better Auth finds the same one."""
     ours = replace(settings, database_url=create_database())
-    server.migrate(ours)
+    migrations.upgrade(ours)
     parts = urlsplit(ours.database_url)
     (folder,) = parse_qs(parts.query)["host"]
     return ours, {"host": folder, "user": parts.username, "database": parts.path.removeprefix("/"), "max": 2}

@@ -14,7 +14,7 @@ from urllib.parse import parse_qs, urlsplit
 import asyncpg
 import click
 
-from app import server
+from app.db import migrations
 from app.development import postgres
 from app.settings import Settings
 from tests.load.bench import seed
@@ -48,7 +48,7 @@ def running(settings: Settings) -> Iterator[Database]:
         asyncio.run(_require_own(url))
         asyncio.run(_execute(url, f"DROP DATABASE IF EXISTS {NAME} WITH (FORCE)", f"CREATE DATABASE {NAME}"))
         complete = replace(settings, database_url=url.replace("/postgres?", f"/{NAME}?"))
-        server.migrate(complete)
+        migrations.upgrade(complete)
         version = asyncio.run(_fill(complete.database_url))
         postmaster = int((FOLDER / "postgres" / "postmaster.pid").read_text().partition("\n")[0])
         yield Database(complete, version, postmaster)
