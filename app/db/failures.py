@@ -104,7 +104,7 @@ def is_transient(error: BaseException) -> bool:
         case ssl.SSLCertVerificationError():
             return False
         case socket.gaierror():
-            return error.errno == socket.EAI_AGAIN
+            return bool(error.errno == socket.EAI_AGAIN)
     return isinstance(error, OSError | asyncpg.InterfaceError)
 
 
