@@ -124,7 +124,7 @@ def is_unstorable(error: BaseException) -> bool:
 
 def is_duplicate(error: BaseException) -> bool:
     """Tell whether a row with the same key exists."""
-    return _sqlstate(driver_error(error)) == asyncpg.UniqueViolationError.sqlstate
+    return _sqlstate(driver_error(error)) == "23505"
 
 
 def has_outlived_schema(error: BaseException) -> bool:

@@ -21,7 +21,6 @@ AUTHORITY: Final = re.compile(r"(?P<before>[\w+]+://(?:[^:/]*(?::[^@]*)?@)?)(?P<
 HOST: Final = re.compile(r"(?:\[(?P<ipv6>[^\[\]]+)\]|(?P<name>[^\[\]:]*))(?::(?P<port>.*))?", re.DOTALL)
 NO_NAME: Final = re.compile(r"[\s@/\[\]]")
 UNSTORABLE: Final = re.compile("[\0\ud800-\udfff]")
-
 PORT: Final = re.compile("[1-9][0-9]{0,4}")
 MAXIMUM_PORT: Final = 65535
 POSTGRESQL_PORT: Final = 5432
