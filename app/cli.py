@@ -36,7 +36,6 @@ class Duration(click.ParamType[int]):
     name = "duration"
 
     def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> int:
-        """Parse, or end the command with a sentence."""
         match = re.fullmatch(r"([1-9][0-9]{0,5})([smhd])", value)
         return (
             int(match[1]) * UNITS[match[2]]
@@ -46,16 +45,12 @@ class Duration(click.ParamType[int]):
 
 
 class Commands(CLIPlugin):
-    """Adds `token` and `database`, and replaces Litestar's `run`, which cannot set uvicorn's timeouts.
-
-    Advanced Alchemy's own plugin would open its engine with the application, and is found by its exact type.
-    """
+    """Adds `token` and `database`, and replaces `run`, which can neither set uvicorn's timeouts nor omit `Server`."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
 
     def on_cli_init(self, cli: click.Group) -> None:
-        """Register the commands."""
         _add_run(cli, self._settings)
         _add_token(cli, self._settings)
         _add_database(cli, self._settings)

@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.db import url
 from app.db.connections import Connections
 from app.db.engine import create_engine
-from app.db.failures import AnswerLost, PlanRefused, needs_values_to_plan, retry, was_refused
+from app.db.failures import AnswerLost, StatementOutdated, retry, was_refused
 from app.db.statement import Preparation, Statement
 from app.settings import Settings
 
@@ -58,7 +58,6 @@ class Database:
                 raise AnswerLost from error
 
     async def close(self) -> None:
-        """Close every connection."""
         self._connections.close()
         await self.engine.dispose()
 
@@ -73,11 +72,11 @@ class Database:
                 sent = True
                 record: asyncpg.Record | None = await prepared.fetchrow(*arguments)
             except BaseException as error:
-                preparation.learn_from(error)
+                outdated = preparation.learn_from(error, lease)
                 if sent and statement.writes and not was_refused(error):
                     raise AnswerLost from error
-                if needs_values_to_plan(error) and lease.generation != preparation.generation:
-                    raise PlanRefused from error
+                if outdated:
+                    raise StatementOutdated from error
                 raise
         self._budget = self._timeout
         return record

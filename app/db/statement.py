@@ -4,13 +4,13 @@ from collections.abc import Mapping
 from hashlib import blake2b
 from typing import Any, Final, Self, cast
 
+import asyncpg
 import sqlalchemy as sa
 import structlog
 from sqlalchemy.dialects.postgresql.asyncpg import PGDialect_asyncpg
 from sqlalchemy.sql import visitors
 
 from app.db.connections import Lease
-from app.db.failures import has_outlived_schema, is_lost, needs_values_to_plan
 from app.settings import StatementMode
 
 DIALECT: Final = PGDialect_asyncpg()  # type: ignore[no-untyped-call]  # SQLAlchemy types its dialects in part
@@ -27,7 +27,7 @@ STATEMENTS_PER_CONNECTION: Final = 128
 """Prepared statements kept on a connection; the oldest makes room, so that rare list shapes cannot fill the server."""
 
 PLAN_ONCE: Final = "SET plan_cache_mode = force_generic_plan"
-PLAN_AS_THE_SERVER_LIKES: Final = "RESET plan_cache_mode"
+PLAN_AS_NEEDED: Final = "RESET plan_cache_mode"
 
 logger = structlog.get_logger("app.db")
 
@@ -96,15 +96,25 @@ class Preparation:
         lease.statements[statement.name] = prepared
         return prepared
 
-    def learn_from(self, error: BaseException) -> None:
-        """Prepare every statement anew, and in another way, if that is what the failure of one calls for."""
-        if has_outlived_schema(error):
-            self.generation += 1
-        elif is_lost(error) and self.named:
-            self.named = False
-            self.generation += 1
-            logger.warning("the pooler keeps no prepared statements; set DATABASE_STATEMENTS=unnamed")
-        elif needs_values_to_plan(error) and self._plan_cache_mode == PLAN_ONCE:
-            self._plan_cache_mode = PLAN_AS_THE_SERVER_LIKES
-            self.generation += 1
-            logger.info("the server needs values to plan a statement, so each execution is planned")
+    def learn_from(self, error: BaseException, lease: Lease) -> bool:
+        """Return whether the failed statement has to be prepared in another way, and do so with all from now on."""
+        is_news = lease.generation == self.generation
+        match error:
+            case (  # in four ways asyncpg 0.32 says that the types are no longer those the statement was prepared with
+                asyncpg.InvalidCachedStatementError() | asyncpg.InternalClientError() | AssertionError() | BufferError()
+            ):
+                self.generation += is_news
+                return True
+            case asyncpg.InvalidSQLStatementNameError() | asyncpg.DuplicatePreparedStatementError():
+                if self.named:  # PgBouncer below 1.21 mixes them up in transaction mode
+                    self.named = False
+                    self.generation += 1
+                    logger.warning("the pooler keeps no prepared statements; set DATABASE_STATEMENTS=unnamed")
+                return True
+            case asyncpg.FeatureNotSupportedError():
+                if self._plan_cache_mode == PLAN_ONCE:  # Citus plans no generic ones
+                    self._plan_cache_mode = PLAN_AS_NEEDED
+                    self.generation += 1
+                    logger.info("the server refuses generic plans, so statements are planned as it sees fit")
+                return lease.generation != self.generation
+        return False

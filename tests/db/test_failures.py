@@ -280,6 +280,17 @@ async def test_rare_list_shapes_do_not_pile_up_in_the_server(
     assert kept <= 5
 
 
+async def test_a_write_with_a_value_that_cannot_be_encoded_is_refused_and_leaves_a_usable_connection(
+    settings: Settings,
+) -> None:
+    database = Database(replace(settings, database_pool_size=1))
+    write = Statement("UPDATE users SET revision = $1 WHERE false", ("revision",), writes=True)
+    with pytest.raises(asyncpg.DataError):
+        await database.fetch(write, {"revision": 2**80})
+    assert await database.fetch(write, {"revision": 1}) is None
+    await database.close()
+
+
 def wrapped(sqlstate: str) -> list[Exception]:
     """The driver's exception as each layer hands it over."""
     bare = asyncpg.PostgresError()
