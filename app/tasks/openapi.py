@@ -8,15 +8,8 @@ from litestar.openapi.spec import Schema
 from litestar.openapi.spec.enums import OpenAPIType
 from msgspec import structs
 
+from app import errors
 from app.auth.bearer import Forbidden, Unauthorized
-from app.errors import (
-    DatabaseUnavailable,
-    FieldError,
-    MalformedJSON,
-    PayloadTooLarge,
-    UnsupportedMediaType,
-    ValidationFailed,
-)
 from app.http.openapi import ETAG, IF_MATCH, IF_NONE_MATCH, header, operation, parameter
 from app.tasks import rules
 from app.tasks.errors import StaleRevision, TaskNotFound
@@ -43,10 +36,15 @@ LINK: Final = header(
     required=False,
 )
 
-EVERY_ROUTE: Final = (Unauthorized, Forbidden, DatabaseUnavailable)
-A_BODY: Final = (MalformedJSON, PayloadTooLarge, UnsupportedMediaType)
-BLANK_TITLE: Final = ValidationFailed([FieldError("title", "Must not be blank")])
+EVERY_ROUTE: Final = (Unauthorized, Forbidden, errors.DatabaseUnavailable)
+A_BODY: Final = (errors.MalformedJSON, errors.PayloadTooLarge, errors.UnsupportedMediaType)
 
+
+def _invalid(field: str, message: str) -> errors.ValidationFailed:
+    return errors.ValidationFailed([errors.FieldError(field, message)])
+
+
+BLANK_TITLE: Final = _invalid("title", "Must not be blank")
 WRITTEN: Final[dict[str, Any]] = {
     field.name: field.type.__metadata__[0].schema_extra["examples"][0]
     for field in structs.fields(TaskCreate)
@@ -69,7 +67,7 @@ LIST: Final = operation(
     example=[TASK],
     headers={"ETag": ETAG, "Link": LINK},
     parameters=[USER_ID, *LIST_PARAMETERS, IF_NONE_MATCH],
-    problems=[*EVERY_ROUTE, ValidationFailed([FieldError("limit", "Must be a whole number from 1 to 1000")])],
+    problems=[*EVERY_ROUTE, _invalid("limit", "Must be a whole number from 1 to 1000")],
 )
 CREATE: Final = operation(
     "createTask",
@@ -92,7 +90,7 @@ READ: Final = operation(
 )
 
 
-def _write(name: str, summary: str, body: Any, invalid: ValidationFailed) -> dict[str, Any]:
+def _write(name: str, summary: str, body: Any, invalid: errors.ValidationFailed) -> dict[str, Any]:
     return operation(
         name,
         summary,
@@ -112,7 +110,7 @@ COMPLETE: Final = _write(
     "completeTask",
     "Complete or reopen a task",
     {"completed": True},
-    ValidationFailed([FieldError("completed", "Expected `bool`, got `str`")]),
+    _invalid("completed", "Expected `bool`, got `str`"),
 )
 DELETE: Final = operation(
     "deleteTask",
