@@ -26,6 +26,12 @@ ONE: Final = sa.literal_column("1", sa.BigInteger)
 STATEMENTS_PER_CONNECTION: Final = 128
 """Prepared statements kept on a connection; the oldest makes room, so that rare list shapes cannot fill the server."""
 
+SCHEMA_CHANGED: Final = (asyncpg.InvalidCachedStatementError, asyncpg.InternalClientError, AssertionError, BufferError)
+"""What asyncpg 0.32 raises if the types are no longer those that a statement was prepared with."""
+
+STATEMENT_LOST: Final = (asyncpg.InvalidSQLStatementNameError, asyncpg.DuplicatePreparedStatementError)
+"""Named statements that came to another client's connection, as PgBouncer below 1.21 mixes them in transaction mode."""
+
 PLAN_ONCE: Final = "SET plan_cache_mode = force_generic_plan"
 PLAN_AS_NEEDED: Final = "RESET plan_cache_mode"
 
@@ -98,23 +104,20 @@ class Preparation:
 
     def learn_from(self, error: BaseException, lease: Lease) -> bool:
         """Return whether the failed statement has to be prepared in another way, and do so with all from now on."""
-        is_news = lease.generation == self.generation
-        match error:
-            case (  # in four ways asyncpg 0.32 says that the types are no longer those the statement was prepared with
-                asyncpg.InvalidCachedStatementError() | asyncpg.InternalClientError() | AssertionError() | BufferError()
-            ):
-                self.generation += is_news
-                return True
-            case asyncpg.InvalidSQLStatementNameError() | asyncpg.DuplicatePreparedStatementError():
-                if self.named:  # PgBouncer below 1.21 mixes them up in transaction mode
-                    self.named = False
-                    self.generation += 1
-                    logger.warning("the pooler keeps no prepared statements; set DATABASE_STATEMENTS=unnamed")
-                return True
-            case asyncpg.FeatureNotSupportedError():
-                if self._plan_cache_mode == PLAN_ONCE:  # Citus plans no generic ones
-                    self._plan_cache_mode = PLAN_AS_NEEDED
-                    self.generation += 1
-                    logger.info("the server refuses generic plans, so statements are planned as it sees fit")
-                return lease.generation != self.generation
+        if isinstance(error, SCHEMA_CHANGED):
+            if lease.generation == self.generation:
+                self.generation += 1
+            return True
+        if isinstance(error, STATEMENT_LOST):
+            if self.named:
+                self.named = False
+                self.generation += 1
+                logger.warning("the pooler keeps no prepared statements; set DATABASE_STATEMENTS=unnamed")
+            return True
+        if isinstance(error, asyncpg.FeatureNotSupportedError):  # Citus plans some statements for given values only
+            if self._plan_cache_mode == PLAN_ONCE:
+                self._plan_cache_mode = PLAN_AS_NEEDED
+                self.generation += 1
+                logger.info("the server refuses generic plans, so statements are planned as it sees fit")
+            return lease.generation != self.generation
         return False
