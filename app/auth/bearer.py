@@ -14,9 +14,7 @@ from app.errors import Problem
 
 PUBLIC: Final = {"public": True}
 """Options of a handler that needs no token. Exemptions are marked here, never by path."""
-
-ME: Final = "me"
-"""Stands for the caller's own id in every path."""
+ME: Final = "me"  # stands for the caller's own id in every path
 
 logger = structlog.get_logger("app.auth")
 

@@ -17,19 +17,11 @@ from app.settings import Settings
 SUBJECT: Final = re.compile(r"[A-Za-z0-9_-]{1,128}")
 DISPLAYABLE: Final = re.compile(r"[^\0\ud800-\udfff]{0,320}")
 """What PostgreSQL can store as text, in a length that can be shown."""
-
-LEEWAY_SECONDS: Final = 10
-"""Tolerance for `iat` and `nbf`; `exp` has none."""
-
-FAR_FUTURE: Final = 10**12
-"""Seconds since 1970 that no clock shows; NaN and infinity are not below it either."""
-
+LEEWAY_SECONDS: Final = 10  # tolerance for `iat` and `nbf`; `exp` has none
+FAR_FUTURE: Final = 10**12  # seconds since 1970 that no clock shows; NaN and infinity are not below it either
 PURPOSES: Final = ("type", "token_use", "purpose", "requestType", "updateTo")
 """Claims that mark a token made for something else."""
-
-IDENTITIES: Final = ("userId", "user_id", "id", "user.id", "session.userId")
-"""Claims beside `sub` that may name a user."""
-
+IDENTITIES: Final = ("userId", "user_id", "id", "user.id", "session.userId")  # claims beside `sub` that may name a user
 SESSION_CLAIMS: Final = {"session", "user", "updatedAt", "version", "iat", "exp"}
 
 

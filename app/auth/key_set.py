@@ -11,12 +11,8 @@ from app.auth.keys import VerificationKey, read_keys
 from app.errors import RETRY_SOON, Problem
 
 TTL_SECONDS: Final = 300
-COOLDOWN_SECONDS: Final = 5
-"""Least time between two fetches, so that unknown key ids cannot make us hammer the issuer."""
-
-KEEP_SECONDS: Final = 3600
-"""How long keys outlive an issuer that does not answer."""
-
+COOLDOWN_SECONDS: Final = 5  # least time between two fetches, so that unknown key ids cannot make us hammer the issuer
+KEEP_SECONDS: Final = 3600  # how long keys outlive an issuer that does not answer
 TIMEOUT_SECONDS: Final = 3
 
 logger = structlog.get_logger("app.auth")

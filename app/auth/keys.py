@@ -23,10 +23,7 @@ MAXIMUM_KEYS: Final = 20
 MAXIMUM_BYTES: Final = 64 * 1024
 HEADERS: Final = {"Accept": "application/json", "Accept-Encoding": "identity"}
 """Not compressed, because the limit counts what arrives."""
-
-EDDSA: Final = ("EdDSA", "Ed25519")
-"""Two names of one algorithm (RFC 8037, RFC 9864)."""
-
+EDDSA: Final = ("EdDSA", "Ed25519")  # two names of one algorithm (RFC 8037, RFC 9864)
 ALGORITHMS: Final = {
     ("OKP", "Ed25519"): EDDSA,
     ("EC", "P-256"): ("ES256",),
@@ -35,7 +32,6 @@ ALGORITHMS: Final = {
     ("RSA", None): ("RS256", "RS512", "PS256"),
 }
 """What a key may verify, by its type and curve."""
-
 TABLE: Final = Statement(
     """
 SELECT coalesce(json_agg(json_build_array(
@@ -64,12 +60,6 @@ class JWK(Struct, frozen=True, omit_defaults=True):
     y: str | None = None
     n: str | None = None
     e: str | None = None
-
-
-class JWKSet(Struct):
-    """Its keys are read one by one, so that an unusable one spoils none of the others."""
-
-    keys: list[Any]
 
 
 class VerificationKey(Struct, frozen=True, eq=False):
@@ -130,7 +120,7 @@ async def fetch_endpoint(url: str) -> list[Any]:
             body += chunk
             if len(body) > MAXIMUM_BYTES:
                 raise ValueError("too large")
-    return convert(json.decode(body), JWKSet).keys  # in two steps: msgspec lets wrong UTF-8 pass in what it skips
+    return convert(json.decode(body)["keys"], list[Any])  # msgspec would let wrong UTF-8 pass in what a type skips
 
 
 @cache

@@ -62,7 +62,6 @@ SQLSTATES: Final = {  # retry, wait
     "XX": Outlook(True, False),  # internal error; Neon's proxy reports a compute that it cannot reach with it
 }
 """By prefix (PostgreSQL documentation, appendix A); the longest counts."""
-
 NOT_THE_DATABASE: Final = Outlook(False, False, unavailable=False)
 
 FIRST_PAUSE: Final = 0.05

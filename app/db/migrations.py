@@ -18,7 +18,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from app.db import url
-from app.db.failures import driver_error, outlook
+from app.db.failures import driver_error, outlook, sqlstate
 from app.settings import Settings
 
 PROJECT: Final = Path(__file__).parents[2]
@@ -27,25 +27,16 @@ VERSION_TABLE: Final = "tasks_version"
 
 START_SECONDS: Final = 30.0
 """How long to wait for a database that does not answer yet: one that starts beside us, or a suspended compute."""
-
-TURN_SECONDS: Final = 300.0
-"""How long to wait while another process migrates."""
-
+TURN_SECONDS: Final = 300.0  # how long to wait while another process migrates
 LOCK_SECONDS: Final = 2.0
 """How long a statement may wait for a lock. Whoever wants the same table waits behind it, so this is well below the
 4.5 seconds that a request has."""
-
 RETRY_SECONDS: Final = 20.0
 """How long to try again after that, with pauses in which the requests that queued up are served."""
-
 RETRY_PAUSE_SECONDS: Final = 2.0
 POLL_SECONDS: Final = 0.5
 REPORT_SECONDS: Final = 10.0
-
-LOCK_NOT_AVAILABLE: Final = "55P03"
-
 TAKE_TURN: Final = f"SELECT WHERE pg_try_advisory_xact_lock(hashtext('{VERSION_TABLE}'))"
-STAY: Final = "SET LOCAL idle_in_transaction_session_timeout = 0"
 
 logger = structlog.get_logger("app.db.migrations")
 
@@ -76,12 +67,9 @@ def configuration(settings: Settings, metadata: MetaData | None = None) -> SQLAl
 
 def create_engine(settings: Settings) -> AsyncEngine:
     """Return an engine for migrations: on the direct URL if there is one, without limits on the time of a statement."""
-    variable = "DATABASE_URL_UNPOOLED" if settings.database_url_unpooled else "DATABASE_URL"
-    address = url.parse(
-        settings.database_url_unpooled or settings.database_url,
-        connect_timeout=settings.database_connect_timeout,
-        variable=variable,
-    )
+    direct = settings.database_url_unpooled
+    variable, text = ("DATABASE_URL_UNPOOLED", direct) if direct else ("DATABASE_URL", settings.database_url)
+    address = url.parse(text, connect_timeout=settings.database_connect_timeout, variable=variable)
     engine = create_async_engine(
         address.url,
         poolclass=NullPool,
@@ -103,7 +91,7 @@ async def run(engine: AsyncEngine, migrate: Callable[[Connection], None]) -> Non
                 async with engine.connect() as fresh:
                     return await fresh.run_sync(migrate)
             except DBAPIError as error:
-                if getattr(error.orig, "sqlstate", None) != LOCK_NOT_AVAILABLE:
+                if sqlstate(error) != "55P03":  # lock not available
                     raise
             await asyncio.sleep(pause)
     raise MigrationError(
@@ -142,7 +130,7 @@ async def _turn(driver: Any) -> AsyncIterator[None]:
     """
     for pause in _pauses(TURN_SECONDS, "waiting while another process migrates"):
         async with driver.transaction():
-            await driver.execute(STAY)
+            await driver.execute("SET LOCAL idle_in_transaction_session_timeout = 0")
             if await driver.execute(TAKE_TURN) == "SELECT 1":
                 yield
                 return
