@@ -16,18 +16,12 @@ from app.auth.mint import mint
 from app.auth.tokens import TokenVerifier
 from app.db import migrations
 from app.db.database import Database
-from app.development import defaults, postgres
+from app.development import postgres
 from app.errors import problem_of
 from app.models import Base
-from app.settings import Settings, get_settings
+from app.settings import Settings
 
 UNITS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86400}
-
-
-def read_settings() -> Settings:
-    """Return the settings, completed in development by what the embedded database stands in for."""
-    defaults.complete_environment()
-    return get_settings()
 
 
 class Commands(CLIPlugin):

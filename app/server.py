@@ -17,9 +17,6 @@ from app.docs import DEVELOPMENT_USER, TOKEN_SECONDS
 from app.http.protocol import GatheringProtocol
 from app.settings import Settings
 
-KEEP_ALIVE_SECONDS = 75
-"""Longer than the 60 s of the usual load balancers, so that they, not we, close idle connections."""
-
 
 class Lifecycle:
     """`draining` is true from SIGTERM on: load balancers are told, and connections end with their next answer."""
@@ -65,7 +62,7 @@ def run(settings: Settings, *, host: str, port: int, **options: Any) -> None:
             ws="none",
             http=GatheringProtocol,
             proxy_headers=False,  # nothing here depends on the client's address or scheme
-            timeout_keep_alive=KEEP_ALIVE_SECONDS,
+            timeout_keep_alive=75,  # longer than load balancers' usual 60 s, so that not we close idle connections
             timeout_graceful_shutdown=settings.shutdown_timeout,
             **options,
         )

@@ -91,8 +91,7 @@ class Settings:
     """The least severe level that is logged."""
     log_format: Literal["json", "console"] = "json"
     """`json` for machines, `console` for people."""
-    development: bool = False
-    """Not a variable: whether DATABASE_URL is the embedded database."""
+    development: bool = False  # not a variable: whether DATABASE_URL is the embedded database
 
     @property
     def priority_names(self) -> tuple[str, str, str]:

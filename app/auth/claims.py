@@ -32,7 +32,7 @@ def caller_of(claims: dict[str, Any], settings: Settings, *, signed_with_secret:
     keys sign access tokens only, but with whatever columns a project gives its users.
     """
     _check_times(claims)
-    if signed_with_secret and settings.accept_session_jwt and _is_session(claims):
+    if signed_with_secret and settings.accept_session_jwt and {"session", "user"} <= claims.keys():
         return _caller_of_session(claims)
     if signed_with_secret:
         _check_purpose(claims)
@@ -49,10 +49,6 @@ def caller_of(claims: dict[str, Any], settings: Settings, *, signed_with_secret:
     if not isinstance(claims.get("jti", ""), str):
         raise Refused("its `jti` is not text")
     return Caller(subject, _display(claims.get("email")), _display(claims.get("name")))
-
-
-def _is_session(claims: dict[str, Any]) -> bool:
-    return "session" in claims and "user" in claims
 
 
 def _caller_of_session(claims: dict[str, Any]) -> Caller:
@@ -96,7 +92,7 @@ def _seconds(claims: dict[str, Any], name: str) -> float | None:
 
 
 def _check_purpose(claims: dict[str, Any]) -> None:
-    if _is_session(claims):
+    if {"session", "user"} <= claims.keys():
         raise Refused("it is a session JWT of the cookie cache: set ACCEPT_SESSION_JWT=true, or fetch /api/auth/token")
     for name in PURPOSES:
         if name in claims:

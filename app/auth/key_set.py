@@ -31,9 +31,7 @@ class KeySet:
     def __init__(self, fetch: Callable[[], Awaitable[list[Any]]]) -> None:
         self._fetch = fetch
         self._keys: dict[str, VerificationKey] = {}
-        self._fetched_at = float("-inf")
-        self._attempted_at = float("-inf")
-        self._searched_at = float("-inf")
+        self._fetched_at = self._attempted_at = self._searched_at = float("-inf")
         self._failed = False
         self._refreshing: asyncio.Task[None] | None = None
 
@@ -61,12 +59,9 @@ class KeySet:
         return None
 
     def _refresh(self) -> asyncio.Task[None] | None:
-        """Return the fetch under way, or start one if it is time to.
-
-        For keys that are old and in search of an unknown id it cools down apart, so that a key made right after a fetch
-        is found at once.
-        """
+        """Return the fetch under way, or start one if it is time to."""
         now = time.monotonic()
+        # in search of an unknown id it cools down apart, so that a key made right after a fetch is found at once
         is_search = now - self._fetched_at < TTL_SECONDS
         last = self._searched_at if is_search else self._attempted_at
         if self._refreshing is None and now - last >= COOLDOWN_SECONDS:

@@ -21,8 +21,6 @@ from app.db.statement import Statement
 MINIMUM_RSA_BITS: Final = 2048
 MAXIMUM_KEYS: Final = 20
 MAXIMUM_BYTES: Final = 64 * 1024
-HEADERS: Final = {"Accept": "application/json", "Accept-Encoding": "identity"}
-"""Not compressed, because the limit counts what arrives."""
 EDDSA: Final = ("EdDSA", "Ed25519")  # two names of one algorithm (RFC 8037, RFC 9864)
 ALGORITHMS: Final = {
     ("OKP", "Ed25519"): EDDSA,
@@ -71,10 +69,7 @@ class VerificationKey(Struct, frozen=True, eq=False):
 
 
 def read_keys(entries: Sequence[Any], known: Mapping[str, VerificationKey]) -> dict[str, VerificationKey]:
-    """Read the members of a JWK set, by key id. Unusable keys are left out; unchanged ones stay the objects in `known`.
-
-    Raises ValueError for too many.
-    """
+    """Read the usable keys, by id; unchanged ones stay the objects in `known`. Raises ValueError for too many."""
     if len(entries) > MAXIMUM_KEYS:
         raise ValueError(f"more than {MAXIMUM_KEYS} keys")
     ids = Counter(entry["kid"] for entry in entries if isinstance(entry, dict) and isinstance(entry.get("kid"), str))
@@ -110,9 +105,10 @@ def _read(jwk: JWK) -> VerificationKey | None:
 async def fetch_endpoint(url: str) -> list[Any]:
     """Return the keys of the set at `url`. Redirects and large answers are errors; the caller sets a deadline."""
     body = b""
+    headers = {"Accept": "application/json", "Accept-Encoding": "identity"}  # the limit counts what arrives
     async with (
         httpx.AsyncClient(verify=_tls(), follow_redirects=False, timeout=None) as client,  # noqa: S113 - see above
-        client.stream("GET", url, headers=HEADERS) as response,
+        client.stream("GET", url, headers=headers) as response,
     ):
         if response.status_code != httpx.codes.OK:
             raise ValueError(f"status {response.status_code}")

@@ -33,10 +33,8 @@ class Outlook(NamedTuple):
 
     retry: bool
     """The same statement may succeed a moment later, on another connection."""
-
     wait: bool
     """The server is starting, stopping or full; a migration waits for it."""
-
     unavailable: bool = True
     """It is the database's trouble, not the client's and no bug of ours."""
 

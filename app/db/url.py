@@ -99,12 +99,12 @@ def _refuse_unsupported(options: Mapping[str, str]) -> None:
 def _split(text: str) -> tuple[URL, str]:
     """Return the URL without its hosts, and the hosts, of which SQLAlchemy reads no list."""
     parts = AUTHORITY.fullmatch(text)
-    if not parts:
-        raise ValueError("is not a URL like postgresql://user:password@host/database")
     try:
-        url = make_url(parts["before"] + parts["after"])
+        url = make_url(parts["before"] + parts["after"]) if parts else None
     except ArgumentError:
-        raise ValueError("is not a URL like postgresql://user:password@host/database") from None
+        url = None
+    if not parts or not url:
+        raise ValueError("is not a URL like postgresql://user:password@host/database")
     if url.drivername not in SCHEMES:
         raise ValueError("must start with postgresql:// or postgres://")
     return url, parts["hosts"]

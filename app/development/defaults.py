@@ -21,10 +21,7 @@ def complete_environment() -> None:
 
 
 def missing(given: Mapping[str, str | None]) -> dict[str, str]:
-    """Return what `given` lacks: nothing if it names a database, or else all that goes with the embedded one.
-
-    Raises SettingsError where there is no embedded database.
-    """
+    """Return what goes with the embedded database and `given` lacks, if it names no other. Raises SettingsError."""
     named = {name for name, text in given.items() if (text or "").strip()}
     if named & {"DATABASE_URL", "DATABASE_URL_UNPOOLED"}:
         return {}
