@@ -38,17 +38,15 @@ class Database:
         asyncpg.PostgresError for what the server refuses, QueueFull, AnswerLost, and OSError, TimeoutError or
         asyncpg.InterfaceError where the server cannot be asked.
         """
-        attempt = partial(self._attempt, statement, statement.arguments(values))
         async with asyncio.timeout(self._budget), self._connections.turns:
-            return await retry(attempt)
+            return await retry(partial(self._attempt, statement, statement.arguments(values)))
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[AsyncSession]:
-        """Begin a transaction for the block and commit it at its end.
-
-        Raises QueueFull, AnswerLost for a commit without an answer, and what `fetch` raises.
-        """
-        async with asyncio.timeout(self._timeout), self._connections.reserved(), await retry(self._session) as session:
+        """Commit the block at its end. Raises what `fetch` raises, and AnswerLost for a commit without an answer."""
+        session = AsyncSession(self.engine, expire_on_commit=False)
+        async with asyncio.timeout(self._timeout), self._connections.reserved(), session:
+            await retry(session.connection)  # up to here nothing has been sent
             yield session
             try:
                 await session.commit()
@@ -80,13 +78,3 @@ class Database:
                 raise
         self._budget = self._timeout
         return record
-
-    async def _session(self) -> AsyncSession:
-        """Return a session that has a connection: up to here, nothing has been sent."""
-        session = AsyncSession(self.engine, expire_on_commit=False)
-        try:
-            await session.connection()
-        except BaseException:
-            await session.close()
-            raise
-        return session

@@ -33,10 +33,8 @@ class Outlook(NamedTuple):
 
     retry: bool
     """The same statement may succeed a moment later, on another connection."""
-
     wait: bool
     """The server is starting, stopping or full; a migration waits for it."""
-
     unavailable: bool = True
     """It is the database's trouble, not the client's and no bug of ours."""
 
@@ -62,7 +60,6 @@ SQLSTATES: Final = {  # retry, wait
     "XX": Outlook(True, False),  # internal error; Neon's proxy reports a compute that it cannot reach with it
 }
 """By prefix (PostgreSQL documentation, appendix A); the longest counts."""
-
 NOT_THE_DATABASE: Final = Outlook(False, False, unavailable=False)
 
 FIRST_PAUSE: Final = 0.05

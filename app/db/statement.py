@@ -16,11 +16,8 @@ from app.settings import StatementMode
 DIALECT: Final = PGDialect_asyncpg()  # type: ignore[no-untyped-call]  # SQLAlchemy types its dialects in part
 USER_ID: Final = sa.bindparam("user_id", type_=sa.Text)
 """The user whose rows a statement may touch; every statement has it."""
-
 KNOWN: Final = sa.bindparam("known", type_=sa.ARRAY(sa.BigInteger))
 """Revisions that the client or our own cache has a body for; the answer leaves theirs out."""
-
-ZERO: Final = sa.literal_column("0", sa.BigInteger)
 ONE: Final = sa.literal_column("1", sa.BigInteger)
 
 STATEMENTS_PER_CONNECTION: Final = 128
@@ -59,10 +56,8 @@ class Statement:
         parameters = tuple(compiled.positiontup or ())
         assert USER_ID.key in parameters  # noqa: S101 - no statement may reach beyond one user
         assert not any(value is not None for value in compiled.params.values())  # noqa: S101 - constants belong in the SQL
-        writes = any(
-            isinstance(element, sa.UpdateBase) for element in visitors.iterate(cast("sa.ClauseElement", statement))
-        )
-        return cls(str(compiled), parameters, writes=writes)
+        elements = visitors.iterate(cast("sa.ClauseElement", statement))
+        return cls(str(compiled), parameters, writes=any(isinstance(element, sa.UpdateBase) for element in elements))
 
     def arguments(self, values: Mapping[str, Any]) -> list[Any]:
         """Put named values into the order that the SQL numbers them in."""

@@ -152,7 +152,7 @@ def test_new_migration_passes_our_own_lint(migrated: Empty) -> None:
     with copied_project() as folder:
         shutil.copy(PROJECT / "pyproject.toml", folder)
         models = folder / "app" / "models.py"
-        column = "    estimate_minutes: Mapped[int | None] = mapped_column(SmallInteger)\n"
+        column = "    estimate_minutes: Mapped[int | None] = mapped_column(sa.SmallInteger)\n"
         models.write_text(models.read_text().replace("    __table_args__ = (\n", f"{column}\n    __table_args__ = (\n"))
         made = command(
             folder,
