@@ -43,7 +43,10 @@ def create_app(settings: Settings | None = None) -> Litestar:
     tasks = TaskStore(database, priority_names=settings.priority_names, cache_bytes=settings.list_cache_bytes)
     users = UserStore(database, priority_names=settings.priority_names)
     verifier = TokenVerifier(settings, database)
+    bearer = BearerToken(verifier)
     app = Application(
+        direct=settings.direct_dispatch,
+        check=bearer.check,
         draining=lambda: lifecycle.draining,
         log=logs.access(settings),
         state=State({"lifecycle": lifecycle}),
@@ -60,7 +63,7 @@ def create_app(settings: Settings | None = None) -> Litestar:
             "tasks": Provide(lambda: tasks, use_cache=True, sync_to_thread=False),
             "users": Provide(lambda: users, use_cache=True, sync_to_thread=False),
         },
-        middleware=[BearerToken(verifier)],
+        middleware=[bearer],
         on_shutdown=[database.close],
         exception_handlers={HTTPException: respond, Exception: respond},
         request_class=StrictRequest,

@@ -111,6 +111,9 @@ class Settings:
     migrate_on_start: bool = False
     """Migrate before serving; replicas that start at once take turns."""
 
+    direct_dispatch: bool = True
+    """Call the handlers of ordinary requests directly; `false` sends every request through Litestar, to compare."""
+
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     """The least severe level that is logged."""
 

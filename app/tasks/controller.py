@@ -6,7 +6,7 @@ from litestar.di import NamedDependency
 from litestar.params import FromPath, JSONBody
 
 from app.auth.caller import Caller
-from app.http.answers import JSONResponse, nothing, representation
+from app.http.answers import Headers, JSONResponse, nothing, representation
 from app.http.body import StrictRequest
 from app.http.headers import if_match, if_none_match
 from app.tasks import openapi
@@ -47,8 +47,8 @@ class TaskController(Controller):
     async def create(self, request: Request, tasks: Tasks, data: JSONBody[TaskCreate]) -> JSONResponse[Task]:
         """Only the title is required. Unknown fields are ignored."""
         task = await tasks.create(request.user.id, data.present())
-        location = {"Location": f"{_path(request)}/{task.id}"}
-        return representation(task.revision, task.body, status=201, headers=location)
+        location = f"{_path(request)}/{task.id}".encode("latin-1")
+        return representation(task.revision, task.body, status=201, headers=[(b"location", location)])
 
     @get("/{task_id:str}", guards=[task_id_is_possible], **openapi.READ)
     async def read(self, request: Request, tasks: Tasks, task_id: FromPath[int]) -> JSONResponse[Task]:
@@ -92,7 +92,8 @@ def _path(request: Request) -> str:
     return request.scope["path"].rstrip("/")
 
 
-def _next_page(request: Request, cursor: str | None) -> dict[str, str]:
+def _next_page(request: Request, cursor: str | None) -> Headers:
     if cursor is None:
-        return {}
-    return {"Link": f'<{_path(request)}?{from_cursor(request.scope["query_string"], cursor)}>; rel="next"'}
+        return []
+    link = f'<{_path(request)}?{from_cursor(request.scope["query_string"], cursor)}>; rel="next"'
+    return [(b"link", link.encode("latin-1"))]
