@@ -29,7 +29,7 @@ from app.http.body import StrictRequest
 from app.http.dispatch import Table
 from app.logs import AccessLine
 from app.settings import Settings
-from tests.http.requests import CREATE, METHODS, Request, requests
+from tests.http.requests import CREATE, METHODS, STALE, TOO_LARGE, Request, requests
 
 EXAMPLES: Final = int(os.environ.get("DISPATCH_EXAMPLES", "4000"))
 ALL_VARIATIONS: Final = "DISPATCH_EXAMPLES" in os.environ
@@ -94,6 +94,7 @@ FAILURES: Final = [
 ]
 
 
+OUTCOMES: Final[list[str | Exception]] = ["found", "missing", *FAILURES]
 STATUSES: Final = {200, 201, 204, 304, 400, 401, 403, 404, 405, 412, 413, 415, 422, 500, 503}
 EPOCH: Final = datetime.fromtimestamp(0, UTC)
 
@@ -192,7 +193,9 @@ async def answer(app: Any, scope: dict[str, Any], messages: list[Any]) -> Any:
 
 @hypothesis.settings(max_examples=EXAMPLES, deadline=None, database=None, suppress_health_check=list(HealthCheck))
 @hypothesis.example(request_=CREATE, outcome="found")
-@given(request_=requests(), outcome=st.sampled_from([*["found"] * 6, *["missing"] * 2, *FAILURES]))
+@hypothesis.example(request_=TOO_LARGE, outcome="found")
+@hypothesis.example(request_=STALE, outcome="found")
+@given(request_=requests(), outcome=st.sampled_from(["found"] * 6 + OUTCOMES))
 async def test_every_request_is_answered_as_litestar_answers_it(
     both: tuple[Litestar, Litestar],
     world: World,
@@ -202,7 +205,7 @@ async def test_every_request_is_answered_as_litestar_answers_it(
     outcome: str | Exception,
 ) -> None:
     direct, reference = both
-    variations = product(METHODS, ["found", "missing", *FAILURES]) if ALL_VARIATIONS else [(request_.method, outcome)]
+    variations = product(METHODS, OUTCOMES) if ALL_VARIATIONS else [(request_.method, outcome)]
     for method, world.outcome in variations:
         asked = structs.replace(request_, method=method)
         expected = await answer(reference, asked.scope(tokens), asked.messages()), world.take()
