@@ -2,8 +2,6 @@
 
 from litestar import Litestar
 
-__version__ = "0.1.0"
-
 
 def create_app() -> Litestar:
     """Build the application for Litestar's command line, which looks here first."""

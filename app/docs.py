@@ -13,10 +13,9 @@ from litestar.openapi.spec import Components, License, SecurityScheme, Tag
 from litestar.static_files import create_static_files_router
 from msgspec import json
 
-from app import __version__
 from app.auth.bearer import PUBLIC
 from app.auth.mint import mint
-from app.settings import Settings
+from app.settings import VERSION, Settings
 
 BEARER: Final = "bearerAuth"
 DEVELOPMENT_USER: Final = "dev-user"
@@ -92,7 +91,7 @@ def openapi(settings: Settings) -> OpenAPIConfig:
 
     return OpenAPIConfig(
         title="Task API",
-        version=__version__,
+        version=VERSION,
         license=License("MIT", identifier="MIT"),
         use_handler_docstrings=True,
         description=DESCRIPTION,

@@ -183,11 +183,12 @@ def problem_of(exc: BaseException) -> Problem:  # noqa: PLR0911 - a table, one r
             return Overloaded()
         case failures.AnswerLost():
             return OutcomeUnknown()
-    if failures.is_unstorable(exc):
+    state = failures.sqlstate(exc)
+    if state.startswith("22"):  # data exception
         return UnstorableValue()
-    if failures.is_duplicate(exc):
+    if state == "23505":  # unique violation
         return Conflict()
-    return DatabaseUnavailable() if failures.is_unavailable(exc) else InternalError()
+    return DatabaseUnavailable() if failures.outlook(exc).unavailable else InternalError()
 
 
 def report(exc: Exception, state: dict[str, Any]) -> Problem:

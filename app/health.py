@@ -6,11 +6,11 @@ from litestar import get
 from litestar.datastructures import State
 from msgspec import Struct, json
 
-from app import __version__
 from app.auth.bearer import PUBLIC
 from app.errors import Problem, ShuttingDown
 from app.http.answers import JSONResponse
 from app.http.openapi import operation
+from app.settings import VERSION
 
 
 class Service(Struct):
@@ -27,7 +27,7 @@ class Health(Struct):
     status: str
 
 
-SERVICE: Final = {"name": "litestar-tasks", "version": __version__, "docs": "/docs"}
+SERVICE: Final = {"name": "litestar-tasks", "version": VERSION, "docs": "/docs"}
 
 
 def _probe(name: str, summary: str, example: Any, *problems: type[Problem]) -> dict[str, Any]:

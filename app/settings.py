@@ -13,6 +13,8 @@ from typing import Annotated, Any, Final, Literal, Self, get_args, get_type_hint
 from dotenv import dotenv_values
 from msgspec import Meta, ValidationError, convert
 
+VERSION: Final = "0.1.0"
+
 PriorityCase = Literal["upper", "lower"]
 StatementMode = Literal["auto", "named", "unnamed"]
 Algorithm = Literal["HS256", "EdDSA", "Ed25519", "ES256", "ES384", "ES512", "RS256", "RS512", "PS256"]

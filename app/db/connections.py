@@ -12,7 +12,7 @@ from typing import Any, Literal, Self
 from sqlalchemy import PoolProxiedConnection
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from app.db.failures import QueueFull, is_transient, was_refused
+from app.db.failures import QueueFull, outlook, was_refused
 
 
 class Turns(asyncio.Semaphore):
@@ -55,7 +55,7 @@ class Lease:
         return self
 
     def __exit__(self, _type: object, error: BaseException | None, _traceback: object) -> None:
-        if error is None or (was_refused(error) and not is_transient(error)):
+        if error is None or (was_refused(error) and not outlook(error).retry):
             self._idle.append(self)
         else:
             self.end()

@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.db import url
 from app.db.connections import Connections
 from app.db.engine import create_engine
-from app.db.failures import AnswerLost, PlanRefused, needs_values_to_plan, retry, was_refused
+from app.db.failures import AnswerLost, StatementOutdated, retry, was_refused
 from app.db.statement import Preparation, Statement
 from app.settings import Settings
 
@@ -27,9 +27,7 @@ class Database:
         address = url.parse(settings.database_url, connect_timeout=settings.database_connect_timeout)
         self.engine = create_engine(address, settings)
         self._connections = Connections(self.engine, size=settings.database_pool_size, queue=settings.database_queue)
-        mode = settings.database_statements
-        named = not address.pooled if mode == "auto" else mode == "named"
-        self._preparation = Preparation(named=named, plan_once=not address.pooled)
+        self._preparation = Preparation(settings.database_statements, pooled=address.pooled)
         self._timeout = settings.database_timeout
         self._budget = max(settings.database_timeout, settings.database_cold_start_timeout)
 
@@ -60,7 +58,6 @@ class Database:
                 raise AnswerLost from error
 
     async def close(self) -> None:
-        """Close every connection."""
         self._connections.close()
         await self.engine.dispose()
 
@@ -75,11 +72,11 @@ class Database:
                 sent = True
                 record: asyncpg.Record | None = await prepared.fetchrow(*arguments)
             except BaseException as error:
-                preparation.learn_from(error)
+                outdated = preparation.learn_from(error, lease)
                 if sent and statement.writes and not was_refused(error):
                     raise AnswerLost from error
-                if needs_values_to_plan(error) and lease.generation != preparation.generation:
-                    raise PlanRefused from error
+                if outdated:
+                    raise StatementOutdated from error
                 raise
         self._budget = self._timeout
         return record

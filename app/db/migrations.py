@@ -18,7 +18,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from app.db import url
-from app.db.failures import driver_error, is_starting
+from app.db.failures import driver_error, outlook
 from app.settings import Settings
 
 PROJECT: Final = Path(__file__).parents[2]
@@ -122,7 +122,7 @@ async def _connected(engine: AsyncEngine) -> AsyncIterator[Any]:
             except (OSError, DBAPIError) as error:
                 cause = driver_error(error)
                 reason = str(cause).split("\n", 1)[0] or type(cause).__name__
-                if not is_starting(cause):
+                if not outlook(cause).wait:
                     break
             else:
                 yield (await connection.get_raw_connection()).driver_connection

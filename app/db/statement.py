@@ -4,13 +4,14 @@ from collections.abc import Mapping
 from hashlib import blake2b
 from typing import Any, Final, Self, cast
 
+import asyncpg
 import sqlalchemy as sa
 import structlog
 from sqlalchemy.dialects.postgresql.asyncpg import PGDialect_asyncpg
 from sqlalchemy.sql import visitors
 
 from app.db.connections import Lease
-from app.db.failures import has_outlived_schema, is_lost, needs_values_to_plan
+from app.settings import StatementMode
 
 DIALECT: Final = PGDialect_asyncpg()  # type: ignore[no-untyped-call]  # SQLAlchemy types its dialects in part
 USER_ID: Final = sa.bindparam("user_id", type_=sa.Text)
@@ -25,8 +26,14 @@ ONE: Final = sa.literal_column("1", sa.BigInteger)
 STATEMENTS_PER_CONNECTION: Final = 128
 """Prepared statements kept on a connection; the oldest makes room, so that rare list shapes cannot fill the server."""
 
+SCHEMA_CHANGED: Final = (asyncpg.InvalidCachedStatementError, asyncpg.InternalClientError, AssertionError, BufferError)
+"""What asyncpg 0.32 raises if the types are no longer those that a statement was prepared with."""
+
+STATEMENT_LOST: Final = (asyncpg.InvalidSQLStatementNameError, asyncpg.DuplicatePreparedStatementError)
+"""Named statements that came to another client's connection, as PgBouncer below 1.21 mixes them in transaction mode."""
+
 PLAN_ONCE: Final = "SET plan_cache_mode = force_generic_plan"
-PLAN_AS_THE_SERVER_LIKES: Final = "RESET plan_cache_mode"
+PLAN_AS_NEEDED: Final = "RESET plan_cache_mode"
 
 logger = structlog.get_logger("app.db")
 
@@ -68,41 +75,49 @@ class Preparation:
     Named statements are parsed once per connection. Unnamed ones send their text along with each execution, which every
     PgBouncer accepts in transaction mode. Either way an execution is one round trip, after a first one for the types.
 
-    Planned once, a statement has the plan that tests/db/test_plans.py asserts. Left to itself PostgreSQL plans some
-    lists anew each time, and may read the whole table for a user who owns much of it. Through a pooler the setting would
-    reach others; docs/scaling.md has it for a role.
+    On direct connections a statement is planned once, for any values: the plans that tests/db/test_plans.py asserts.
+    Left to itself PostgreSQL plans some lists anew each time, and may read the whole table for a user who owns much of
+    it. A pooler would pass the setting on to others; docs/scaling.md has the same for a role.
     """
 
-    def __init__(self, *, named: bool, plan_once: bool) -> None:
-        self.named = named
+    def __init__(self, mode: StatementMode, *, pooled: bool) -> None:
+        self.named = not pooled if mode == "auto" else mode == "named"
         self.generation = 0
-        self._plan_cache_mode = PLAN_ONCE if plan_once else None
+        self._plan_cache_mode = None if pooled else PLAN_ONCE
 
     async def prepare(self, lease: Lease, statement: Statement) -> Any:
         """Return asyncpg's prepared statement, and keep it on the connection."""
-        if lease.generation != self.generation:
+        generation = self.generation  # others may learn something meanwhile
+        if lease.generation != generation:
             lease.statements.clear()
             if self._plan_cache_mode:
                 await lease.driver.execute(self._plan_cache_mode)
-            lease.generation = self.generation
+            lease.generation = generation
         if len(lease.statements) >= STATEMENTS_PER_CONNECTION:
             del lease.statements[next(iter(lease.statements))]
         name, text = statement.name, statement.sql
-        if self.generation:  # a pooler would answer the same text with the plan of the generation before
-            name, text = f"{name}_{self.generation}", f"{text} /* {self.generation} */"
+        if generation:  # a pooler would answer the same text with the plan of the generation before
+            name, text = f"{name}_{generation}", f"{text} /* {generation} */"
         prepared = await lease.driver.prepare(text, name=name if self.named else "")
         lease.statements[statement.name] = prepared
         return prepared
 
-    def learn_from(self, error: BaseException) -> None:
-        """Prepare every statement anew, and in another way, if that is what the failure of one calls for."""
-        if has_outlived_schema(error):
-            self.generation += 1
-        elif is_lost(error) and self.named:
-            self.named = False
-            self.generation += 1
-            logger.warning("the pooler keeps no prepared statements; set DATABASE_STATEMENTS=unnamed")
-        elif needs_values_to_plan(error) and self._plan_cache_mode == PLAN_ONCE:
-            self._plan_cache_mode = PLAN_AS_THE_SERVER_LIKES
-            self.generation += 1
-            logger.info("the server needs values to plan a statement, so each execution is planned")
+    def learn_from(self, error: BaseException, lease: Lease) -> bool:
+        """Return whether the failed statement has to be prepared in another way, and do so with all from now on."""
+        if isinstance(error, SCHEMA_CHANGED):
+            if lease.generation == self.generation:
+                self.generation += 1
+            return True
+        if isinstance(error, STATEMENT_LOST):
+            if self.named:
+                self.named = False
+                self.generation += 1
+                logger.warning("the pooler keeps no prepared statements; set DATABASE_STATEMENTS=unnamed")
+            return True
+        if isinstance(error, asyncpg.FeatureNotSupportedError):  # Citus plans some statements for given values only
+            if self._plan_cache_mode == PLAN_ONCE:
+                self._plan_cache_mode = PLAN_AS_NEEDED
+                self.generation += 1
+                logger.info("the server refuses generic plans, so statements are planned as it sees fit")
+            return lease.generation != self.generation
+        return False

@@ -10,6 +10,7 @@ import pytest
 import sqlalchemy as sa
 from advanced_alchemy.exceptions import RepositoryError
 from sqlalchemy.exc import DBAPIError
+from structlog.testing import capture_logs
 
 from app.db import migrations
 from app.db.database import Database
@@ -17,7 +18,6 @@ from app.db.statement import USER_ID, Statement
 from app.errors import problem_of
 from app.models import Task, User
 from app.settings import Settings
-from app.tasks.repository import TaskRepository
 from tests.conftest import client_of, random_user, running
 from tests.wire import Relay, relayed
 
@@ -61,6 +61,16 @@ async def test_a_database_that_cannot_be_reached_is_503_on_every_route(settings:
         for method, path, body in ROUTES:
             assert_unavailable(await client.request(method, path, json=body))
         assert (await client.get("/health")).status_code == 200
+
+
+async def test_the_log_names_the_failure_behind_a_timeout(settings: Settings) -> None:
+    brief = replace(settings, database_url="postgresql://u:p@127.0.0.1:1/db", database_cold_start_timeout=0.2)
+    async with client_on(replace(brief, database_timeout=0.2)) as client:
+        with capture_logs() as logs:
+            assert_unavailable(await client.get(TASKS))
+    [line] = [entry for entry in logs if entry["event"] == "database unavailable"]
+    assert line["errors"][0] == "TimeoutError"
+    assert line["errors"][-1] == "ConnectionRefusedError"
 
 
 async def test_wrong_credentials_or_a_missing_database_are_503(settings: Settings) -> None:
@@ -263,7 +273,7 @@ async def test_a_request_that_its_client_gives_up_leaves_a_usable_pool(
 async def test_rare_list_shapes_do_not_pile_up_in_the_server(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("app.db.lane.STATEMENTS_PER_CONNECTION", 4)
+    monkeypatch.setattr("app.db.statement.STATEMENTS_PER_CONNECTION", 4)
     single = replace(settings, database_pool_size=1)
     database = Database(single)
     shapes = [
@@ -272,7 +282,7 @@ async def test_rare_list_shapes_do_not_pile_up_in_the_server(
     ]
     for _ in range(2):
         for shape in shapes:
-            record = await database.lane.fetch(shape, {"user_id": "u"})
+            record = await database.fetch(shape, {"user_id": "u"})
             assert record is not None
     async with database.transaction() as session:
         kept = await session.scalar(sa.text("SELECT count(*) FROM pg_prepared_statements"))
@@ -281,14 +291,28 @@ async def test_rare_list_shapes_do_not_pile_up_in_the_server(
     assert kept <= 5
 
 
+async def test_a_write_with_a_value_that_cannot_be_encoded_is_refused_and_leaves_a_usable_connection(
+    settings: Settings,
+) -> None:
+    database = Database(replace(settings, database_pool_size=1))
+    write = Statement("UPDATE users SET revision = $1 WHERE false", ("revision",), writes=True)
+    with pytest.raises(asyncpg.DataError):
+        await database.fetch(write, {"revision": 2**80})
+    assert await database.fetch(write, {"revision": 1}) is None
+    await database.close()
+
+
 def wrapped(sqlstate: str) -> list[Exception]:
     """The driver's exception as each layer hands it over."""
     bare = asyncpg.PostgresError()
     bare.sqlstate = sqlstate
     alchemy = DBAPIError("SELECT 1", {}, bare)
-    repository = RepositoryError()
-    repository.__cause__ = alchemy
-    return [bare, alchemy, repository]
+    return [bare, alchemy, caused_by(RepositoryError(), alchemy)]
+
+
+def caused_by(error: Exception, cause: Exception) -> Exception:
+    error.__cause__ = cause
+    return error
 
 
 @pytest.mark.parametrize(
@@ -325,8 +349,10 @@ def test_every_sqlstate_has_its_status_through_every_layer(sqlstate: str, status
         (TimeoutError(), 503),
         (sa.exc.TimeoutError(), 503),
         (asyncpg.InterfaceError("connection is closed"), 503),
-        (asyncpg.exceptions.DataError("x"), 422),
         (asyncpg.DataError("invalid input for query argument"), 422),
+        (asyncpg.InternalClientError("unexpected type"), 503),
+        (caused_by(RepositoryError(), asyncpg.InternalClientError("unexpected type")), 503),
+        (caused_by(ValueError(), OSError()), 500),
         (ZeroDivisionError(), 500),
     ],
 )
@@ -337,19 +363,18 @@ def test_trouble_without_a_sqlstate_has_its_status_too(exception: Exception, sta
 async def test_a_transaction_that_fails_leaves_nothing(settings: Settings) -> None:
     database = Database(settings)
     user_id = random_user()
+    tasks = sa.select(Task).where(Task.user_id == user_id)
 
     async def write_and_fail() -> None:
         async with database.transaction() as session:
-            session.add(User(id=user_id, revision=1))
-            tasks = TaskRepository(session=session)
-            await tasks.add(Task(user_id=user_id, title="x", revision=1))
-            assert await tasks.count(Task.user_id == user_id) == 1
+            session.add_all([User(id=user_id, revision=1), Task(user_id=user_id, title="x", revision=1)])
+            assert (await session.scalars(tasks)).one().title == "x"
             raise KeyError
 
     with pytest.raises(KeyError):
         await write_and_fail()
     async with database.transaction() as session:
-        assert await TaskRepository(session=session).count(Task.user_id == user_id) == 0
+        assert (await session.scalars(tasks)).all() == []
     await database.close()
 
 
@@ -357,10 +382,9 @@ async def test_a_transaction_commits_at_its_end(settings: Settings) -> None:
     database = Database(settings)
     user_id = random_user()
     async with database.transaction() as session:
-        session.add(User(id=user_id, revision=1))
-        await TaskRepository(session=session).add(Task(user_id=user_id, title="x", revision=1))
+        session.add_all([User(id=user_id, revision=1), Task(user_id=user_id, title="x", revision=1)])
     async with database.transaction() as session:
-        [task] = await TaskRepository(session=session).get_many(Task.user_id == user_id)
+        [task] = await session.scalars(sa.select(Task).where(Task.user_id == user_id))
     assert (task.title, task.priority, task.tags) == ("x", 2, [])
     await database.close()
 
