@@ -40,7 +40,12 @@ def create_app(settings: Settings | None = None) -> Litestar:
     logs.configure(settings)
     lifecycle = Lifecycle()
     database = Database(settings)
-    tasks = TaskStore(database, priority_names=settings.priority_names, cache_bytes=settings.list_cache_bytes)
+    tasks = TaskStore(
+        database,
+        priority_names=settings.priority_names,
+        cache_bytes=settings.list_cache_bytes,
+        compress=settings.compress_lists,
+    )
     users = UserStore(database, priority_names=settings.priority_names)
     verifier = TokenVerifier(settings, database)
     bearer = BearerToken(verifier)

@@ -92,6 +92,9 @@ class Settings:
     list_cache_bytes: Annotated[int, Meta(ge=0, le=2**34)] = 16 * 1024 * 1024
     """Memory of each worker for list bodies that the database confirms by revision; 0 turns it off."""
 
+    compress_lists: bool = True
+    """Pack lists of 1 KiB and more with zstd or gzip for clients that accept it; off behind a proxy that does so."""
+
     max_body_bytes: Annotated[int, Meta(ge=1024, le=2**24)] = 64 * 1024
     """Largest request body, in bytes; longer ones are answered 413."""
 

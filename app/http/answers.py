@@ -49,10 +49,10 @@ class JSONResponse(Response[T]):
 
 
 def representation(
-    revision: int, body: str | bytes | None, *, status: int = 200, headers: Headers | None = None
+    revision: int, body: str | bytes | None, *, status: int = 200, weak: bool = False, headers: Headers | None = None
 ) -> JSONResponse[Any]:
     """Answer with a body and its revision as the ETag; without a body the client holds that revision, 304."""
-    fields = [(b"etag", b'"%d"' % revision), *(headers or ())]
+    fields = [(b"etag", (b'W/"%d"' if weak else b'"%d"') % revision), *(headers or ())]
     return JSONResponse(body, status=304 if body is None else status, headers=fields)
 
 
