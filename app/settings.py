@@ -75,6 +75,8 @@ class Settings:
     """`named` keeps prepared statements in the server, `unnamed` suits every pooler, `auto` decides by the URL."""
     list_cache_bytes: Annotated[int, Meta(ge=0, le=2**34)] = 16 * 1024 * 1024
     """Memory of each worker for list bodies that the database confirms by revision; 0 turns it off."""
+    compress_lists: bool = True
+    """Pack lists of 1 KiB and more with zstd or gzip for clients that accept it; off behind a proxy that does so."""
     max_body_bytes: Annotated[int, Meta(ge=1024, le=2**24)] = 64 * 1024
     """Largest request body, in bytes; longer ones are answered 413."""
     priority_case: PriorityCase = "upper"
@@ -89,6 +91,8 @@ class Settings:
     """Direct PostgreSQL URL, as Neon and Vercel name it; migrations connect with it. Default DATABASE_URL."""
     migrate_on_start: bool = False
     """Migrate before serving; replicas that start at once take turns."""
+    direct_dispatch: bool = True
+    """Call the handlers of ordinary requests directly; `false` sends every request through Litestar, to compare."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     """The least severe level that is logged."""
     log_format: Literal["json", "console"] = "json"

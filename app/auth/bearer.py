@@ -48,9 +48,13 @@ class BearerToken(ASGIMiddleware):
     async def handle(self, scope: Scope, receive: Receive, send: Send, next_app: ASGIApp) -> None:
         """Check every method but OPTIONS, which tells no more than the documentation."""
         if scope["type"] == ScopeType.HTTP and scope["method"] != "OPTIONS":
-            caller = scope["user"] = await authenticate(scope, self._verifier)
-            require_own_path(scope["path_params"].get("user_id"), caller)
+            await self.check(scope)
         await next_app(scope, receive, send)
+
+    async def check(self, scope: HTTPScope) -> None:
+        """Put the caller into the scope. Raises what `authenticate` and `require_own_path` raise."""
+        caller = scope["user"] = await authenticate(scope, self._verifier)
+        require_own_path(scope["path_params"].get("user_id"), caller)
 
 
 async def authenticate(scope: HTTPScope, verifier: TokenVerifier) -> Caller:

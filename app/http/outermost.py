@@ -4,7 +4,7 @@ import asyncio
 import os
 import re
 import time
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from http import HTTPStatus
 from typing import Any, Final
 
@@ -15,10 +15,11 @@ from litestar.routes import HTTPRoute
 from msgspec import UNSET
 
 from app import errors
+from app.http.answers import Answer, Headers
+from app.http.cross_origin import CrossOrigin
+from app.http.dispatch import Check, Table
 from app.http.headers import first
 from app.logs import AccessLine, Level
-
-Headers = list[tuple[bytes, bytes]]
 
 REQUEST_ID: Final = re.compile(rb"[A-Za-z0-9._-]{1,128}")
 API: Final = "/api/"
@@ -35,14 +36,32 @@ logger = structlog.get_logger("app.http")
 
 
 class Application(Litestar):
-    """Litestar within the outermost layer, through which every request and every answer passes."""
+    """Litestar within the outermost layer, through which every request and every answer passes.
 
-    def __init__(self, *, draining: Callable[[], bool], log: Callable[[AccessLine], None], **options: Any) -> None:
+    With `direct` its routes are called directly where that is the same; `check` is then asked for those with a token.
+    """
+
+    def __init__(
+        self,
+        *,
+        direct: bool,
+        check: Check,
+        draining: Callable[[], bool],
+        log: Callable[[AccessLine], None],
+        **options: Any,
+    ) -> None:
         super().__init__(**options)
         methods = {
             route.path_format: route.route_handler_map.keys() for route in self.routes if isinstance(route, HTTPRoute)
         }
-        self._outermost = Outermost(super().__call__, methods=methods, draining=draining, log=log)
+        self._outermost = Outermost(
+            super().__call__,
+            methods=methods,
+            draining=draining,
+            log=log,
+            table=Table(self, check) if direct else None,
+            cross_origin=CrossOrigin(self.cors_config) if self.cors_config else None,
+        )
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Serve a request, or run the lifespan."""
@@ -59,11 +78,15 @@ class Outermost:
         methods: Mapping[str, Iterable[str]],
         draining: Callable[[], bool],
         log: Callable[[AccessLine], None],
+        table: Table | None = None,
+        cross_origin: CrossOrigin | None = None,
     ) -> None:
         self._app = app
+        self._table = table
+        self._log = log
         self.allow = {route: _with_head(allowed) for route, allowed in methods.items()}
         self.draining = draining
-        self._log = log
+        self.cross_origin = cross_origin
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Serve one request."""
@@ -74,7 +97,11 @@ class Outermost:
         inner = {**scope, "method": "GET"} if scope["method"] == "HEAD" else scope  # the server needs its own as it is
         exchange = Exchange(self, inner, send, scope["method"])
         try:
-            await self._app(inner, receive, exchange.send)
+            call = self._table.find(inner) if self._table else None
+            if call is not None:
+                await exchange.answer(await call(inner, receive, send))
+            else:
+                await self._app(inner, receive, exchange.send)
         except Exception:
             if exchange.status:
                 raise
@@ -87,10 +114,21 @@ class Outermost:
             self._log(exchange.line())
 
 
+def _new_ids() -> Iterator[str]:
+    """Yield ids for requests that bring none: unlike all others of the process, and most likely of any other."""
+    while True:
+        prefix = os.urandom(5).hex()
+        for number in range(2**24):
+            yield f"{prefix}{number:06x}"
+
+
+REQUEST_IDS: Final = _new_ids()
+
+
 class Exchange:
     """One request and its answer, on the way out; `status` is 0 until the answer starts."""
 
-    def __init__(self, layer: "Outermost", scope: Any, send: Any, method: str) -> None:
+    def __init__(self, layer: Outermost, scope: Any, send: Any, method: str) -> None:
         self.status = 0
         self._started = time.perf_counter()
         self._scope = scope
@@ -100,8 +138,25 @@ class Exchange:
         self._bytes = 0
         self._ended = False
         sent = first(scope, b"x-request-id")
-        self.request_id = sent.decode() if REQUEST_ID.fullmatch(sent) else os.urandom(8).hex()
+        self.request_id = sent.decode() if sent and REQUEST_ID.fullmatch(sent) else next(REQUEST_IDS)
         scope["state"]["request_id"] = self.request_id
+
+    async def answer(self, answer: Answer) -> None:
+        """Send an answer that was not made by Litestar."""
+        self.status, headers, body = answer
+        if self._layer.cross_origin:
+            headers += self._layer.cross_origin.headers(self._scope)
+        headers.append((b"x-request-id", self.request_id.encode()))
+        headers += EVERYWHERE
+        headers.append(NO_PAGE)
+        if self.status >= HTTPStatus.BAD_REQUEST:
+            headers += ERROR
+        elif self._scope["path"].startswith(API):
+            headers += DATA
+        if self._layer.draining():
+            headers.append(CLOSE)
+        await self._send({"type": "http.response.start", "status": self.status, "headers": headers})
+        await self._body(body, more=False)
 
     async def send(self, message: Any) -> None:
         """Pass a message on: complete its headers, or drop a body that must not be sent."""

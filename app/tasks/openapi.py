@@ -29,6 +29,11 @@ TASK_ID: Final = parameter(
 LIST_PARAMETERS: Final = [
     parameter(name, "query", each.description, each.kind.schema) for name, each in PARAMETERS.items()
 ]
+LIST_ETAG: Final = header(
+    "The revision, quoted; for If-None-Match. It is a weak tag where the list is compressed.",
+    '"1795336200123456"',
+    pattern='^(W/)?"[0-9]+"$',
+)
 LOCATION: Final = header("Path of the new task.", "/api/me/tasks/1")
 LINK: Final = header(
     'The next page, as `<path>; rel="next"` (RFC 8288); absent on the last one.',
@@ -65,7 +70,7 @@ LIST: Final = operation(
     "List tasks",
     success="One page of tasks",
     example=[TASK],
-    headers={"ETag": ETAG, "Link": LINK},
+    headers={"ETag": LIST_ETAG, "Link": LINK},
     parameters=[USER_ID, *LIST_PARAMETERS, IF_NONE_MATCH],
     problems=[*EVERY_ROUTE, _invalid("limit", "Must be a whole number from 1 to 1000")],
 )
