@@ -6,6 +6,7 @@ import pty
 import socket
 import subprocess
 import sys
+import threading
 import time
 import tty
 from collections.abc import Callable, Iterator
@@ -133,6 +134,22 @@ async def test_a_reader_that_has_gone_harms_nobody(standard: Standard, kind: str
     stream.append(b"line\n")
     await asyncio.sleep(0.05)
     stream.append(b"line\n")
+
+
+@pytest.mark.parametrize("kind", ["pipe", "socket"])
+def test_the_end_waits_a_moment_for_a_late_reader(standard: Standard, kind: str) -> None:
+    reader, writer = ends_of(kind)
+    stream = standard(writer)
+    lines = b"".join(b"%d %s\n" % (number, b"x" * 500) for number in range(150))
+    found: list[bytes] = []
+    late = threading.Timer(0.1, lambda: found.append(asyncio.run(read_to_the_end(reader))))
+    for line in lines.splitlines(keepends=True):
+        stream.append(line)
+    late.start()
+    stream.finish()
+    late.join()
+    assert found == [lines]
+    os.close(reader)
 
 
 def test_a_file_that_others_write_to_keeps_every_line_in_its_place(standard: Standard, tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ import pytest
 from tests.processes import Server, copied_project, until
 
 AT_ONCE = 50
-VARIABLES = {
+VARIABLES: dict[str, Any] = {
     "DATABASE_URL": "postgresql://u:p@127.0.0.1:1/d",
     "BETTER_AUTH_SECRET": secrets.token_urlsafe(32),
     "LOG_FORMAT": "json",
