@@ -1,6 +1,7 @@
 """Standard output for logs: lines leave whole, in order and once per turn of the event loop, and never hold it up.
 
-Lines that cannot be written yet are kept up to a limit. Beyond it they are counted, until half of that is written.
+Lines that cannot be written yet are kept, up to a limit. From then on lines are dropped and counted, until half of what
+was kept is written.
 """
 
 import asyncio
@@ -19,7 +20,7 @@ from typing import Final, TextIO
 MEBIBYTE: Final = 1 << 20
 RETRY_SECONDS: Final = 0.01
 PIPE_BYTES: Final = 1 << 16
-"""What a pipe holds, in pages of PIPE_BUF."""
+"""What a pipe holds by default, in pages of PIPE_BUF."""
 END_SECONDS: Final = 0.5
 """How long the end of the process waits for a reader."""
 
@@ -142,6 +143,6 @@ class LogStream:
 
 
 def _has_room(pipe: int, size: int) -> bool:
-    """Tell whether this fits in one piece; the pages of a pipe may be no more than half full, the outer ones less."""
+    """Tell whether this surely fits in one piece: pages of a pipe may be half empty, the first and the last more so."""
     unread = int.from_bytes(fcntl.ioctl(pipe, termios.FIONREAD, bytes(4)), sys.byteorder)
     return not unread or 2 * unread + size + 3 * select.PIPE_BUF <= PIPE_BYTES

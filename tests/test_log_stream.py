@@ -1,10 +1,8 @@
 import asyncio
 import atexit
-import json
 import os
 import pty
 import socket
-import subprocess
 import sys
 import threading
 import time
@@ -17,7 +15,6 @@ from typing import Final
 import pytest
 
 from app.log_stream import END_SECONDS, LogStream
-from tests.processes import environment
 
 LIMIT: Final = 100_000
 MOST: Final = 1 << 20
@@ -170,38 +167,3 @@ async def test_a_process_without_standard_output_logs_nowhere(monkeypatch: pytes
     started = time.monotonic()
     stream.finish()
     assert time.monotonic() - started < END_SECONDS / 2
-
-
-WRITER: Final = """
-import asyncio, json, sys
-import log_stream
-
-async def main():
-    stream = log_stream.LogStream(sys.__stdout__, sys.exit)
-    for number in range(80):
-        for size in (200, 9000, 300, 2500):
-            stream.append(json.dumps({"of": sys.argv[1], "number": number, "padding": "x" * size}).encode() + b"\\n")
-        await asyncio.sleep(0)
-    log_stream.END_SECONDS = 60
-    stream.finish()
-
-asyncio.run(main())
-"""
-
-
-def test_lines_of_processes_that_share_a_pipe_never_tear_each_other_however_long() -> None:
-    reader, writer = os.pipe()
-    alone = environment(PYTHONPATH="app")  # the package would be imported with Litestar, which takes seconds
-    processes = [subprocess.Popen([sys.executable, "-c", WRITER, name], stdout=writer, env=alone) for name in "abc"]
-    os.close(writer)
-    time.sleep(1)  # until they all wait for room
-    text = b""
-    while piece := os.read(reader, 5000):
-        text += piece
-    os.close(reader)
-    assert [process.wait() for process in processes] == [0, 0, 0]
-    found = [json.loads(line) for line in text.splitlines()]
-    assert len(found) == 3 * 4 * 80
-    for name in "abc":
-        numbers = [line["number"] for line in found if line["of"] == name]
-        assert numbers == sorted(numbers)

@@ -1,21 +1,24 @@
-"""Real servers whose standard output is a pipe that is read late, or never."""
+"""Real processes whose standard output is a pipe that is shared, or read late, or never."""
 
 import json
+import os
 import secrets
 import socket
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import pytest
 
-from tests.processes import Server, copied_project, until
+from tests.processes import Server, copied_project, environment, until
 
-AT_ONCE = 50
-VARIABLES: dict[str, Any] = {
+AT_ONCE: Final = 50
+VARIABLES: Final[dict[str, Any]] = {
     "DATABASE_URL": "postgresql://u:p@127.0.0.1:1/d",
     "BETTER_AUTH_SECRET": secrets.token_urlsafe(32),
     "LOG_FORMAT": "json",
@@ -124,3 +127,38 @@ def test_sigterm_ends_a_server_whose_output_nobody_reads(folder: Path) -> None:
     started = time.monotonic()
     assert server.terminate() == 0
     assert time.monotonic() - started < 3
+
+
+WRITER: Final = """
+import asyncio, json, sys
+import log_stream
+
+async def main():
+    stream = log_stream.LogStream(sys.__stdout__, sys.exit)
+    for number in range(80):
+        for size in (200, 9000, 300, 2500):
+            stream.append(json.dumps({"of": sys.argv[1], "number": number, "padding": "x" * size}).encode() + b"\\n")
+        await asyncio.sleep(0)
+    log_stream.END_SECONDS = 60
+    stream.finish()
+
+asyncio.run(main())
+"""
+
+
+def test_lines_of_processes_that_share_a_pipe_never_tear_each_other_however_long() -> None:
+    reader, writer = os.pipe()
+    alone = environment(PYTHONPATH="app")  # the package would be imported with Litestar, which takes seconds
+    processes = [subprocess.Popen([sys.executable, "-c", WRITER, name], stdout=writer, env=alone) for name in "abc"]
+    os.close(writer)
+    time.sleep(1)  # until they all wait for room
+    text = b""
+    while piece := os.read(reader, 5000):
+        text += piece
+    os.close(reader)
+    assert [process.wait() for process in processes] == [0, 0, 0]
+    found = [json.loads(line) for line in text.splitlines()]
+    assert len(found) == 3 * 4 * 80
+    for name in "abc":
+        numbers = [line["number"] for line in found if line["of"] == name]
+        assert numbers == sorted(numbers)
