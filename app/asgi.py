@@ -69,7 +69,7 @@ def create_app(settings: Settings | None = None) -> Litestar:
             "users": Provide(lambda: users, use_cache=True, sync_to_thread=False),
         },
         middleware=[bearer],
-        on_shutdown=[database.close],
+        on_shutdown=[database.close, logs.STDOUT.finish],
         exception_handlers={HTTPException: respond, Exception: respond},
         request_class=StrictRequest,
         request_max_body_size=settings.max_body_bytes,
