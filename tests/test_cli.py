@@ -1,9 +1,11 @@
 import os
 import re
 import signal
+import socket
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
+from dataclasses import replace
 from queue import Queue
 from types import SimpleNamespace
 from typing import Any
@@ -19,13 +21,17 @@ from litestar import Litestar
 from app import asgi, server
 from app.cli import Commands
 from app.development import postgres
-from app.settings import Settings
+from app.settings import Settings, get_settings
 from tests.conftest import random_user
 
 
 @pytest.fixture
 def run(settings: Settings) -> Callable[..., Result]:
     """Run one of our commands in this process."""
+    return run_with(settings)
+
+
+def run_with(settings: Settings) -> Callable[..., Result]:
     cli = click.Group()
     Commands(settings).on_cli_init(cli)
     return lambda *arguments: CliRunner().invoke(cli, arguments)
@@ -121,12 +127,28 @@ class TestRun:
         address: str,
     ) -> None:
         monkeypatch.setattr(postgres, "running", nullcontext)
-        monkeypatch.setattr(Settings, "from_env", lambda: settings)
-        server.run(Settings(database_url="", development=True), host=host, port=8123)
+        monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: [])  # no resolver knows box.local
+        server.run(replace(settings, development=True), host=host, port=8123)
         assert noted["host"] == host
         printed = capsys.readouterr().out
         assert f"{address}/docs " in printed
         assert re.search(rf"curl -H 'Authorization: Bearer [\w.-]+' {re.escape(address)}/api/me/tasks\n", printed)
+
+    @pytest.mark.parametrize("development", [True, False])
+    def test_port_that_is_taken_is_one_sentence_before_anything_starts(
+        self, settings: Settings, noted: dict[str, Any], monkeypatch: pytest.MonkeyPatch, development: bool
+    ) -> None:
+        monkeypatch.setattr(postgres, "running", pytest.fail)
+        with socket.create_server(("127.0.0.1", 0)) as taken:
+            port = taken.getsockname()[1]
+            ran = run_with(replace(settings, development=development))("run", "--port", str(port))
+        assert (ran.exit_code, noted) == (1, {})
+        assert ran.output == f"Port {port} is already in use; stop what listens there, or choose another --port.\n"
+
+    def test_host_that_is_not_this_machine_is_one_sentence_too(self, run: Callable[..., Result]) -> None:
+        ran = run("run", "--host", "192.0.2.1")  # reserved for documentation (RFC 5737)
+        assert ran.exit_code == 1
+        assert re.fullmatch(r"Cannot listen on 192\.0\.2\.1, port 8000: .*\n", ran.output)
 
     @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
     def test_signal_before_uvicorn_listens_to_them_still_cleans_up(
@@ -135,14 +157,14 @@ class TestRun:
         left = []
 
         @contextmanager
-        def development(_: str) -> Iterator[None]:
+        def running() -> Iterator[None]:
             try:
                 signal.raise_signal(number)
                 yield
             finally:
                 left.append(number)
 
-        monkeypatch.setattr(server, "development", development)
+        monkeypatch.setattr(postgres, "running", running)
         with pytest.raises(SystemExit) as ended:
             server.run(Settings(database_url="", development=True), host="127.0.0.1", port=8123)
         assert not ended.value.code
@@ -160,6 +182,7 @@ class TestWorker:
     def _production(self, settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("DATABASE_URL", settings.database_url)
         monkeypatch.setenv("BETTER_AUTH_SECRET", settings.better_auth_secret)
+        get_settings.cache_clear()
 
     def test_single_process_has_no_parent_to_follow(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(threading, "Thread", pytest.fail)

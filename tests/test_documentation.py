@@ -21,6 +21,7 @@ from packaging.utils import canonicalize_name
 
 import app as package
 from app.db import migrations
+from app.development.defaults import missing
 from app.errors import Problem
 from app.settings import Settings
 from tests.conftest import client_of, random_user, running
@@ -69,7 +70,8 @@ def test_documented_defaults_are_those_of_the_settings(documented: dict[str, str
 
 def test_example_environment_as_it_is_starts_development(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    settings = Settings.from_env(dotenv_values(stream=StringIO(EXAMPLE)))
+    given = dotenv_values(stream=StringIO(EXAMPLE))
+    settings = Settings.from_env({**given, **missing(given)})
     assert settings.development
     assert settings.better_auth_secret == (tmp_path / ".dev" / "secret").read_text()
 

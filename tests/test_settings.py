@@ -1,4 +1,5 @@
 import secrets
+from collections.abc import Iterator
 from dataclasses import fields
 from pathlib import Path
 
@@ -6,8 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.development import postgres
-from app.settings import DEVELOPMENT_ORIGINS, Settings, SettingsError
+from app.settings import EMBEDDED_DATABASE_URL, Settings, SettingsError, get_settings
 
 SECRET = secrets.token_urlsafe(32)
 OLD = secrets.token_urlsafe(32)
@@ -19,6 +19,12 @@ def test_address_and_secret_are_all_that_production_needs() -> None:
     settings = Settings.from_env(PRODUCTION)
     assert settings == Settings(database_url=PRODUCTION["DATABASE_URL"], better_auth_secret=SECRET)
     assert not settings.development
+
+
+def test_development_is_where_the_database_is_the_embedded_one() -> None:
+    assert Settings.from_env({**PRODUCTION, EMBEDDED_DATABASE_URL: PRODUCTION["DATABASE_URL"]}).development
+    for variables in ({EMBEDDED_DATABASE_URL: "postgresql://another@db/tasks"}, {"DEVELOPMENT": "true"}):
+        assert not Settings.from_env({**PRODUCTION, **variables}).development
 
 
 @pytest.mark.parametrize(
@@ -167,24 +173,33 @@ def test_representation_shows_no_secret_and_no_password() -> None:
         assert hidden not in shown
 
 
-class TestDevelopment:
+@pytest.mark.parametrize("case", ["upper", "lower"])
+def test_priorities_have_names_in_the_order_of_their_numbers(case: str) -> None:
+    names = Settings.from_env({**PRODUCTION, "PRIORITY_CASE": case}).priority_names
+    assert names == tuple(getattr(name, case)() for name in ("low", "medium", "high"))
+
+
+def test_without_an_address_the_start_is_refused() -> None:
+    with pytest.raises(SettingsError, match=r"^DATABASE_URL is not set\.$"):
+        Settings.from_env({"BETTER_AUTH_SECRET": SECRET})
+
+
+def test_direct_address_alone_is_refused() -> None:
+    with pytest.raises(SettingsError, match=r"^DATABASE_URL_UNPOOLED is set, but DATABASE_URL is not"):
+        Settings.from_env({"DATABASE_URL_UNPOOLED": "postgresql://me@direct/tasks", "BETTER_AUTH_SECRET": SECRET})
+
+
+class TestProcess:
+    """Settings of a process in a folder of its own, with no variable set."""
+
     @pytest.fixture(autouse=True)
-    def _fresh_folder(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def _fresh(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         monkeypatch.chdir(tmp_path)
-        for variable in VARIABLES:
+        for variable in (*VARIABLES, EMBEDDED_DATABASE_URL):
             monkeypatch.delenv(variable, raising=False)
-
-    def test_nothing_has_to_be_set(self) -> None:
-        settings = Settings.from_env({})
-        assert settings.development
-        assert settings.database_url == postgres.url()
-        assert settings.secrets == ((Path(".dev") / "secret").read_text(),)
-        assert (settings.log_format, settings.cors_origins) == ("console", DEVELOPMENT_ORIGINS)
-
-    def test_what_is_set_has_precedence_and_draws_no_secret(self) -> None:
-        settings = Settings.from_env({"BETTER_AUTH_SECRET": SECRET, "LOG_FORMAT": "json", "DEVELOPMENT": "no"})
-        assert (settings.secrets, settings.log_format, settings.development) == ((SECRET,), "json", True)
-        assert not Path(".dev").exists()
+        get_settings.cache_clear()
+        yield
+        get_settings.cache_clear()
 
     def test_environment_has_precedence_over_the_file(self, monkeypatch: pytest.MonkeyPatch) -> None:
         Path(".env").write_text("DATABASE_URL=postgresql://file@db/tasks\nLOG_LEVEL=error\n")
@@ -198,11 +213,14 @@ class TestDevelopment:
         with pytest.raises(SettingsError, match=r"^\.env "):
             Settings.from_env()
 
-    def test_direct_address_alone_is_refused(self) -> None:
-        with pytest.raises(SettingsError, match=r"^DATABASE_URL_UNPOOLED is set, but DATABASE_URL is not"):
-            Settings.from_env({"DATABASE_URL_UNPOOLED": "postgresql://me@direct/tasks", "BETTER_AUTH_SECRET": SECRET})
+    def test_the_environment_is_read_once(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        for variable, text in PRODUCTION.items():
+            monkeypatch.setenv(variable, text)
+        settings = get_settings()
+        monkeypatch.setenv("LOG_LEVEL", "error")
+        assert get_settings() is settings
 
-    def test_without_the_embedded_database_the_address_is_asked_for(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(postgres, "available", lambda: False)
-        with pytest.raises(SettingsError, match=r"^DATABASE_URL is not set"):
-            Settings.from_env({"BETTER_AUTH_SECRET": SECRET})
+    def test_reading_writes_nothing(self) -> None:
+        with pytest.raises(SettingsError):
+            get_settings()
+        assert not list(Path().iterdir())

@@ -1,6 +1,7 @@
 import os
 import secrets
 import signal
+import socket
 import stat
 import subprocess
 from collections.abc import Callable, Iterator
@@ -163,3 +164,20 @@ def test_wrong_setting_stops_the_start_with_one_sentence(
     assert ran.stderr.count("\n") == 1
     assert "hushhush" not in ran.stderr
     assert not (folder / ".dev").exists()
+
+
+@pytest.mark.parametrize(
+    "variables",
+    [{}, {"DATABASE_URL": "postgresql://me@127.0.0.1:1/tasks", "BETTER_AUTH_SECRET": SECRET}],
+    ids=["development", "production"],
+)
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_port_that_is_taken_stops_the_start_with_one_sentence_and_no_banner(
+    folder: Path, workers: str, variables: dict[str, str]
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        ran = command(folder, "litestar", "run", "--port", port, "--wc", workers, **variables)
+    assert (ran.returncode, ran.stdout) == (1, "")
+    assert ran.stderr == f"Port {port} is already in use; stop what listens there, or choose another --port.\n"
+    assert not (folder / ".dev" / "postgres").exists()

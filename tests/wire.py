@@ -11,6 +11,18 @@ from urllib.parse import parse_qs, quote, urlsplit
 SOCKET = ".s.PGSQL.5432"
 
 
+async def message(reader: asyncio.StreamReader) -> bytes:
+    """Return the next message of a client that has sent its startup message: a letter, the length, the rest."""
+    head = await reader.readexactly(5)
+    return head + await reader.readexactly(struct.unpack("!I", head[1:])[0] - 4)
+
+
+async def startup_message(reader: asyncio.StreamReader) -> bytes:
+    """Return the first message of a client, which has no letter."""
+    length = await reader.readexactly(4)
+    return length + await reader.readexactly(struct.unpack("!I", length)[0] - 4)
+
+
 class Relay:
     """Counts by the frontend messages of the PostgreSQL protocol: Execute and Query run statements, Sync and Query are
     what a client waits for.
@@ -68,25 +80,23 @@ class Relay:
             upstream_writer.transport.abort()
 
     async def _forward(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        startup = await reader.readexactly(4)
-        writer.write(startup + await reader.readexactly(struct.unpack("!I", startup)[0] - 4))
+        writer.write(await startup_message(reader))
         while True:
-            head = await reader.readexactly(5)
-            message = head + await reader.readexactly(struct.unpack("!I", head[1:])[0] - 4)
-            kind = head[:1]
+            sent = await message(reader)
+            kind = sent[:1]
             self.statements += kind in {b"E", b"Q"}
             if kind in {b"S", b"Q"}:
                 self.round_trips += 1
                 if self.delay:
                     await asyncio.sleep(self.delay)
-            if self.hold_at is not None and self.hold_at in message:
+            if self.hold_at is not None and self.hold_at in sent:
                 self.flowing.clear()
             if not self.flowing.is_set():
                 self.held.set()
                 await self.flowing.wait()
             if writer.transport.is_closing():
                 raise ConnectionResetError
-            writer.write(message)
+            writer.write(sent)
 
     async def _back(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         while data := await reader.read(65536):

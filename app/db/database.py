@@ -27,9 +27,7 @@ class Database:
         address = url.parse(settings.database_url, connect_timeout=settings.database_connect_timeout)
         self.engine = create_engine(address, settings)
         self._connections = Connections(self.engine, size=settings.database_pool_size, queue=settings.database_queue)
-        mode = settings.database_statements
-        named = not address.pooled if mode == "auto" else mode == "named"
-        self._preparation = Preparation(named=named, plan_once=not address.pooled)
+        self._preparation = Preparation(settings.database_statements, pooled=address.pooled)
         self._timeout = settings.database_timeout
         self._budget = max(settings.database_timeout, settings.database_cold_start_timeout)
 

@@ -104,7 +104,7 @@ def is_transient(error: BaseException) -> bool:
         case ssl.SSLCertVerificationError():
             return False
         case socket.gaierror():
-            return error.errno == socket.EAI_AGAIN
+            return bool(error.errno == socket.EAI_AGAIN)
     return isinstance(error, OSError | asyncpg.InterfaceError)
 
 
@@ -124,7 +124,7 @@ def is_unstorable(error: BaseException) -> bool:
 
 def is_duplicate(error: BaseException) -> bool:
     """Tell whether a row with the same key exists."""
-    return _sqlstate(driver_error(error)) == asyncpg.UniqueViolationError.sqlstate
+    return _sqlstate(driver_error(error)) == "23505"
 
 
 def has_outlived_schema(error: BaseException) -> bool:

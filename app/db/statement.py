@@ -11,6 +11,7 @@ from sqlalchemy.sql import visitors
 
 from app.db.connections import Lease
 from app.db.failures import has_outlived_schema, is_lost, needs_values_to_plan
+from app.settings import StatementMode
 
 DIALECT: Final = PGDialect_asyncpg()  # type: ignore[no-untyped-call]  # SQLAlchemy types its dialects in part
 USER_ID: Final = sa.bindparam("user_id", type_=sa.Text)
@@ -68,28 +69,29 @@ class Preparation:
     Named statements are parsed once per connection. Unnamed ones send their text along with each execution, which every
     PgBouncer accepts in transaction mode. Either way an execution is one round trip, after a first one for the types.
 
-    Planned once, a statement has the plan that tests/db/test_plans.py asserts. Left to itself PostgreSQL plans some
-    lists anew each time, and may read the whole table for a user who owns much of it. Through a pooler the setting would
-    reach others; docs/scaling.md has it for a role.
+    On direct connections a statement is planned once, for any values: the plans that tests/db/test_plans.py asserts.
+    Left to itself PostgreSQL plans some lists anew each time, and may read the whole table for a user who owns much of
+    it. A pooler would pass the setting on to others; docs/scaling.md has the same for a role.
     """
 
-    def __init__(self, *, named: bool, plan_once: bool) -> None:
-        self.named = named
+    def __init__(self, mode: StatementMode, *, pooled: bool) -> None:
+        self.named = not pooled if mode == "auto" else mode == "named"
         self.generation = 0
-        self._plan_cache_mode = PLAN_ONCE if plan_once else None
+        self._plan_cache_mode = None if pooled else PLAN_ONCE
 
     async def prepare(self, lease: Lease, statement: Statement) -> Any:
         """Return asyncpg's prepared statement, and keep it on the connection."""
-        if lease.generation != self.generation:
+        generation = self.generation  # others may learn something meanwhile
+        if lease.generation != generation:
             lease.statements.clear()
             if self._plan_cache_mode:
                 await lease.driver.execute(self._plan_cache_mode)
-            lease.generation = self.generation
+            lease.generation = generation
         if len(lease.statements) >= STATEMENTS_PER_CONNECTION:
             del lease.statements[next(iter(lease.statements))]
         name, text = statement.name, statement.sql
-        if self.generation:  # a pooler would answer the same text with the plan of the generation before
-            name, text = f"{name}_{self.generation}", f"{text} /* {self.generation} */"
+        if generation:  # a pooler would answer the same text with the plan of the generation before
+            name, text = f"{name}_{generation}", f"{text} /* {generation} */"
         prepared = await lease.driver.prepare(text, name=name if self.named else "")
         lease.statements[statement.name] = prepared
         return prepared

@@ -1,6 +1,6 @@
-"""Turns the database URLs that Neon, Vercel and Docker hand out into what asyncpg connects with, once.
+"""Turns the database URLs that Neon, Vercel and Docker hand out into what asyncpg connects with.
 
-What decides who is talked to, and as whom, is done or refused; only what does not is left out silently.
+A parameter that decides which server is used, as whom, or how it is trusted is obeyed or refused; others are ignored.
 """
 
 import getpass
@@ -21,7 +21,6 @@ AUTHORITY: Final = re.compile(r"(?P<before>[\w+]+://(?:[^:/]*(?::[^@]*)?@)?)(?P<
 HOST: Final = re.compile(r"(?:\[(?P<ipv6>[^\[\]]+)\]|(?P<name>[^\[\]:]*))(?::(?P<port>.*))?", re.DOTALL)
 NO_NAME: Final = re.compile(r"[\s@/\[\]]")
 UNSTORABLE: Final = re.compile("[\0\ud800-\udfff]")
-
 PORT: Final = re.compile("[1-9][0-9]{0,4}")
 MAXIMUM_PORT: Final = 65535
 POSTGRESQL_PORT: Final = 5432
@@ -36,12 +35,12 @@ ROUTING: Final = ("endpoint=", "project=")
 """What Neon reads from `options` if the client sends no server name, which asyncpg does (Neon, "Connection errors")."""
 
 UNSUPPORTED: Final = ("hostaddr", "passfile", "requirepeer", "service", "sslcert", "sslcrl", "sslkey")
-"""Parameters of libpq without which the connection would be another one."""
+"""Parameters of libpq that asyncpg lacks and that must not be ignored."""
 
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """Where the database is: the SQLAlchemy URL, what asyncpg takes beside it, and whether a pooler answers there."""
+    """Where the database is: the SQLAlchemy URL, asyncpg's other arguments, and whether a pooler answers there."""
 
     url: URL
     connect_args: dict[str, Any]
@@ -49,9 +48,9 @@ class Address:
 
 
 def parse(text: str, *, connect_timeout: float, variable: str = "DATABASE_URL") -> Address:
-    """Read a PostgreSQL URL; `connect_timeout` in seconds holds where the URL has none.
+    """Read a PostgreSQL URL; `connect_timeout` is in seconds, and used if the URL has none.
 
-    Raises SettingsError, one sentence that starts with `variable` and repeats no part of the URL that may be secret.
+    Raises SettingsError: one sentence that starts with `variable` and repeats nothing that may be secret.
     """
     try:
         return _read(text, connect_timeout)
@@ -68,12 +67,12 @@ def _read(text: str, connect_timeout: float) -> Address:
     password = url.password or options.get("password")
     database = url.database or options.get("dbname")
     if not database or not all(hosts):
-        raise ValueError("has to name a host and a database")
+        raise ValueError("must name a host and a database")
     if not username:
         _require_own_name()
     settings = _server_settings(options)
     if any(UNSTORABLE.search(part or "") for part in (username, password, database, *hosts, *settings.values())):
-        raise ValueError("has a character that PostgreSQL does not take")
+        raise ValueError("contains a character that PostgreSQL does not accept")
     arguments: dict[str, Any] = {
         "host": hosts,
         "port": ports,
@@ -95,7 +94,7 @@ def _refuse_unsupported(options: Mapping[str, str]) -> None:
         if name in options:
             raise ValueError(f"has the parameter {name}, which is not supported")
     if options.get("schema", "public") != "public":
-        raise ValueError("has a schema; set it with ALTER ROLE … IN DATABASE … SET search_path instead")
+        raise ValueError("names a schema; use ALTER ROLE … IN DATABASE … SET search_path instead")
     if options.get("target_session_attrs", "any") not in TARGETS:
         raise ValueError("has an unknown target_session_attrs")
 
@@ -110,12 +109,12 @@ def _split(text: str) -> tuple[URL, str]:
     except ArgumentError:
         raise ValueError("is not a URL like postgresql://user:password@host/database") from None
     if url.drivername not in SCHEMES:
-        raise ValueError("has to start with postgresql:// or postgres://")
+        raise ValueError("must start with postgresql:// or postgres://")
     return url, parts["hosts"]
 
 
 def _hosts(authority: str, options: Mapping[str, str]) -> tuple[list[str], list[int]]:
-    """Return hosts, of which one that starts with / is a folder of a unix socket, and a port for each."""
+    """Return the hosts, and a port for each; one that starts with / is the folder of a unix socket."""
     entries = [HOST.fullmatch(entry) for entry in authority.split(",")]
     hosts = [unquote(entry["ipv6"] or entry["name"]) if entry else "" for entry in entries]
     ports = [(entry and entry["port"]) or "" for entry in entries]
@@ -126,25 +125,25 @@ def _hosts(authority: str, options: Mapping[str, str]) -> tuple[list[str], list[
     if len(ports) == 1:
         ports *= len(hosts)
     if len(ports) != len(hosts):
-        raise ValueError("has to name one port, or as many as hosts")
+        raise ValueError("must name one port, or one for each host")
     if any(not host.startswith("/") and NO_NAME.search(host) for host in hosts):
-        raise ValueError("has a host that is none; in a user name or password @ is written %40 and / is written %2F")
+        raise ValueError("contains an invalid host name; in a user name or password, write @ as %40 and / as %2F")
     numbers = [port or str(POSTGRESQL_PORT) for port in ports]
     if not all(PORT.fullmatch(number) and int(number) <= MAXIMUM_PORT for number in numbers):
-        raise ValueError(f"has a port that is not a number from 1 to {MAXIMUM_PORT}")
+        raise ValueError(f"contains a port that is not a number from 1 to {MAXIMUM_PORT}")
     return hosts, [int(number) for number in numbers]
 
 
 def _require_own_name() -> None:
-    """Without a user asyncpg takes the one of the operating system, who may be a mere number in a container."""
+    """Without a user asyncpg takes the operating system's, who in a container may have a number but no name."""
     try:
         getpass.getuser()
     except (OSError, KeyError):
-        raise ValueError("names no user") from None
+        raise ValueError("must name a user") from None
 
 
 def _server_settings(options: Mapping[str, str]) -> dict[str, str]:
-    """Return what is set in every session; in `options` a space within a word is escaped with a backslash."""
+    """Return what every session is started with; in `options` a backslash escapes a space within a word."""
     words = re.split(r"(?<!\\)\s+", options.get("options", "").strip())
     switches = " ".join(word for word in words if not word.startswith(ROUTING))
     given = {"application_name": options.get("application_name"), "options": switches}
@@ -152,18 +151,18 @@ def _server_settings(options: Mapping[str, str]) -> dict[str, str]:
 
 
 def _seconds(text: str | None, default: float) -> float:
-    """Read connect_timeout; zero and less mean no limit to libpq, which a service cannot afford."""
+    """Read connect_timeout; to libpq zero means no limit, which a service cannot afford."""
     try:
         seconds = int(text) if text else 0
     except ValueError:
-        raise ValueError("has a connect_timeout that is not a number of seconds") from None
+        raise ValueError("has a connect_timeout that is not a whole number of seconds") from None
     return float(min(seconds, MAXIMUM_SECONDS)) if seconds > 0 else default
 
 
 def _mode(options: Mapping[str, str]) -> str | None:
-    """Return sslmode, `require` where another parameter is about whom to trust; None leaves it to asyncpg.
+    """Return sslmode, or `require` if another parameter asks for a trusted server; None leaves it to asyncpg.
 
-    asyncpg cannot bind a password to the channel, so channel_binding=require becomes what that is for: a verified peer.
+    asyncpg has no channel binding. Its purpose is a verified server, so channel_binding=require asks for that.
     """
     mode = options.get("sslmode") or options.get("ssl")  # the latter is asyncpg's and node-postgres' name for it
     if mode and mode not in UNVERIFIED | VERIFIED:
@@ -179,23 +178,23 @@ def _mode(options: Mapping[str, str]) -> str | None:
 
 
 def _tls(mode: str, root: str | None) -> ssl.SSLContext | str | bool:
-    """Map libpq's sslmode. `require` verifies here, unlike in libpq: Neon's certificates are public ones."""
+    """Return asyncpg's `ssl` for a mode. Unlike in libpq, `require` verifies: Neon's certificates are public ones."""
     if mode in UNVERIFIED:
         return mode if mode in {"allow", "prefer"} else False
     own = None if root in {None, "system"} else root
     try:
         context = ssl.create_default_context(cafile=own)
     except (OSError, ValueError):  # the latter for a path that cannot be one
-        raise ValueError("names an sslrootcert that cannot be read or holds no certificate") from None
+        raise ValueError("names an sslrootcert that cannot be read or contains no certificate") from None
     if own:
-        context.verify_flags &= ~ssl.VERIFY_X509_STRICT  # Python 3.13 sets it; libpq takes simpler authorities, too
-    # the name may differ only below an authority of one's own: a public one certifies anybody
+        context.verify_flags &= ~ssl.VERIFY_X509_STRICT  # Python 3.13 sets it; libpq accepts simpler authorities
+    # the host may differ only with an authority of one's own: a public one certifies anybody
     context.check_hostname = not (own and mode == "verify-ca")
     return context
 
 
 def _pooled(hosts: list[str], ports: list[int], told: str | None) -> bool:
-    """Tell from `pgbouncer=true` or `false`, or else from the names poolers go by and PgBouncer's port."""
+    """Decide by `pgbouncer=true` or `false`, or else by host names that poolers have and PgBouncer's port."""
     if told in {"true", "false"}:
         return told == "true"
     return PGBOUNCER_PORT in ports or any("pooler." in host for host in hosts)

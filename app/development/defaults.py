@@ -1,4 +1,4 @@
-"""The variables that the embedded database stands in for. Only commands ask for them, and their workers inherit them."""
+"""The variables that the embedded database stands in for. Only commands ask for them; their workers inherit them."""
 
 import os
 from collections.abc import Mapping

@@ -8,6 +8,8 @@ import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects import postgresql
 
+from app.db.migrations import MigrationError
+
 revision = "0001"
 down_revision = None
 branch_labels = None
@@ -48,5 +50,7 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
+    if op.get_bind().scalar(sa.text("SELECT EXISTS (SELECT FROM users)")):
+        raise MigrationError("The first migration cannot be taken back while users exist; it would delete their tasks.")
     op.drop_table("tasks")
     op.drop_table("users")

@@ -8,9 +8,8 @@ from typing import Any
 
 import asyncpg
 from advanced_alchemy.alembic.commands import AlembicCommands
-from app.db.alchemy import MIGRATIONS, sqlalchemy_config
 
-from app.db.migrations import create_engine
+from app.db.migrations import MIGRATIONS, configuration
 from app.settings import Settings
 
 REVISIONS = sorted(path.name.partition("_")[0] for path in (MIGRATIONS / "versions").glob("[0-9]*.py"))
@@ -26,7 +25,7 @@ class Empty:
         self.settings = Settings(database_url=url, better_auth_secret=secrets.token_urlsafe(32))
 
     def commands(self, folder: Path = MIGRATIONS, **changes: Any) -> AlembicCommands:
-        config = sqlalchemy_config(create_engine(replace(self.settings, **changes)))
+        config = configuration(replace(self.settings, **changes))
         config.alembic_config.script_location = str(folder)
         return AlembicCommands(config)
 

@@ -3,14 +3,14 @@ import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
-from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from app.db.connections import Connections
+from app.db import url
+from app.db.connections import Connections, Turns
 from app.db.engine import KEEPALIVE, create_engine
-from app.db.failures import FIRST_PAUSE, LONGEST_PAUSE, QueueFull, is_passing, pause
+from app.db.failures import FIRST_PAUSE, LONGEST_PAUSE, QueueFull, is_transient, pause
 from app.settings import Settings
 from tests.wire import SOCKET
 
@@ -38,38 +38,34 @@ async def over_tcp(settings: Settings) -> AsyncIterator[Settings]:
 
 async def test_the_kernel_looks_after_connections_over_tcp(settings: Settings) -> None:
     async with over_tcp(settings) as reachable:
-        engine, _ = create_engine(reachable)
+        engine = create_engine(url.parse(reachable.database_url, connect_timeout=4), reachable)
         connections = Connections(engine, size=1, queue=0)
-        lease = await connections.borrow()
-        connected = lease.driver._transport.get_extra_info("socket")  # noqa: SLF001 - as the engine finds it
-        values = {name: connected.getsockopt(level, getattr(socket, name)) for name, (level, _) in KEEPALIVE.items()}
-        assert values == {name: value for name, (_, value) in KEEPALIVE.items()}
-        connections.keep(lease)
+        with await connections.lease() as lease:
+            connected = lease.driver._transport.get_extra_info("socket")  # noqa: SLF001 - as the engine finds it
+            found = {name: connected.getsockopt(level, getattr(socket, name)) for name, (level, _) in KEEPALIVE.items()}
+        assert found == {name: value for name, (_, value) in KEEPALIVE.items()}
         connections.close()
         await engine.dispose()
 
 
 async def test_waiting_requests_are_served_in_their_order_and_further_ones_refused() -> None:
-    nothing: Any = None
-    connections = Connections(nothing, size=1, queue=2)
+    turns = Turns(size=1, queue=2)
     served: list[int] = []
 
     async def use(number: int) -> None:
-        await connections.enter()
-        served.append(number)
-        await asyncio.sleep(0)
-        connections.leave()
+        async with turns:
+            served.append(number)
+            await asyncio.sleep(0)
 
-    await connections.enter()
-    waiting = [asyncio.create_task(use(number)) for number in range(2)]
-    await asyncio.sleep(0)
-    with pytest.raises(QueueFull):
-        await connections.enter()
-    abandoned = waiting.pop()
-    abandoned.cancel()
-    await asyncio.gather(abandoned, return_exceptions=True)
-    waiting.append(asyncio.create_task(use(2)))
-    connections.leave()
+    async with turns:
+        waiting = [asyncio.create_task(use(number)) for number in range(2)]
+        await asyncio.sleep(0)
+        with pytest.raises(QueueFull):
+            await turns.acquire()
+        abandoned = waiting.pop()
+        abandoned.cancel()
+        await asyncio.gather(abandoned, return_exceptions=True)
+        waiting.append(asyncio.create_task(use(2)))
     await asyncio.gather(*waiting)
     assert served == [0, 2]
 
@@ -89,7 +85,7 @@ async def test_pauses_grow_with_jitter_up_to_half_a_second(monkeypatch: pytest.M
 
 
 @pytest.mark.parametrize(
-    ("error", "passing"),
+    ("error", "transient"),
     [
         (ConnectionRefusedError(), True),
         (FileNotFoundError(), True),
@@ -100,5 +96,5 @@ async def test_pauses_grow_with_jitter_up_to_half_a_second(monkeypatch: pytest.M
         (ValueError(), False),
     ],
 )
-def test_what_may_be_over_a_moment_later_is_tried_again(error: Exception, passing: bool) -> None:
-    assert is_passing(error) is passing
+def test_what_may_be_over_a_moment_later_is_tried_again(error: Exception, transient: bool) -> None:
+    assert is_transient(error) is transient

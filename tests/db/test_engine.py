@@ -4,9 +4,10 @@ from dataclasses import replace
 
 import asyncpg
 import pytest
-import sqlalchemy as sa
 
-from app.db.engine import create_engine
+from app.db.database import Database
+from app.db.statement import Preparation, Statement
+from app.db.url import parse
 from app.settings import Settings, StatementMode
 from tests.conftest import client_of, random_user, running
 
@@ -33,8 +34,7 @@ async def backends(settings: Settings) -> AsyncIterator[asyncpg.Connection]:
 def test_statements_are_named_unless_a_pooler_or_the_setting_forbids(
     url: str, mode: StatementMode, named: bool
 ) -> None:
-    settings = Settings(database_url=url, database_statements=mode)
-    assert create_engine(settings)[1] is named
+    assert Preparation(mode, pooled=parse(url, connect_timeout=4).pooled).named is named
 
 
 @pytest.mark.parametrize("mode", ["named", "unnamed"])
@@ -65,7 +65,6 @@ async def test_connections_that_ended_while_idle_are_replaced_unnoticed(settings
 async def test_direct_connections_plan_a_statement_once_and_pooled_ones_are_left_alone(
     settings: Settings, parameter: str, mode: str
 ) -> None:
-    engine, _ = create_engine(replace(settings, database_url=settings.database_url + parameter))
-    async with engine.connect() as connection:
-        assert await connection.scalar(sa.text("SHOW plan_cache_mode")) == mode
-    await engine.dispose()
+    database = Database(replace(settings, database_url=settings.database_url + parameter))
+    assert await database.fetch(Statement("SHOW plan_cache_mode", ()), {}) == (mode,)
+    await database.close()

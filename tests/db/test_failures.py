@@ -17,7 +17,6 @@ from app.db.statement import USER_ID, Statement
 from app.errors import problem_of
 from app.models import Task, User
 from app.settings import Settings
-from app.tasks.repository import TaskRepository
 from tests.conftest import client_of, random_user, running
 from tests.wire import Relay, relayed
 
@@ -263,7 +262,7 @@ async def test_a_request_that_its_client_gives_up_leaves_a_usable_pool(
 async def test_rare_list_shapes_do_not_pile_up_in_the_server(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("app.db.lane.STATEMENTS_PER_CONNECTION", 4)
+    monkeypatch.setattr("app.db.statement.STATEMENTS_PER_CONNECTION", 4)
     single = replace(settings, database_pool_size=1)
     database = Database(single)
     shapes = [
@@ -272,7 +271,7 @@ async def test_rare_list_shapes_do_not_pile_up_in_the_server(
     ]
     for _ in range(2):
         for shape in shapes:
-            record = await database.lane.fetch(shape, {"user_id": "u"})
+            record = await database.fetch(shape, {"user_id": "u"})
             assert record is not None
     async with database.transaction() as session:
         kept = await session.scalar(sa.text("SELECT count(*) FROM pg_prepared_statements"))
@@ -286,9 +285,12 @@ def wrapped(sqlstate: str) -> list[Exception]:
     bare = asyncpg.PostgresError()
     bare.sqlstate = sqlstate
     alchemy = DBAPIError("SELECT 1", {}, bare)
-    repository = RepositoryError()
-    repository.__cause__ = alchemy
-    return [bare, alchemy, repository]
+    return [bare, alchemy, caused_by(RepositoryError(), alchemy)]
+
+
+def caused_by(error: Exception, cause: Exception) -> Exception:
+    error.__cause__ = cause
+    return error
 
 
 @pytest.mark.parametrize(
@@ -325,8 +327,10 @@ def test_every_sqlstate_has_its_status_through_every_layer(sqlstate: str, status
         (TimeoutError(), 503),
         (sa.exc.TimeoutError(), 503),
         (asyncpg.InterfaceError("connection is closed"), 503),
-        (asyncpg.exceptions.DataError("x"), 422),
         (asyncpg.DataError("invalid input for query argument"), 422),
+        (asyncpg.InternalClientError("unexpected type"), 503),
+        (caused_by(RepositoryError(), asyncpg.InternalClientError("unexpected type")), 503),
+        (caused_by(ValueError(), OSError()), 500),
         (ZeroDivisionError(), 500),
     ],
 )
@@ -337,19 +341,18 @@ def test_trouble_without_a_sqlstate_has_its_status_too(exception: Exception, sta
 async def test_a_transaction_that_fails_leaves_nothing(settings: Settings) -> None:
     database = Database(settings)
     user_id = random_user()
+    tasks = sa.select(Task).where(Task.user_id == user_id)
 
     async def write_and_fail() -> None:
         async with database.transaction() as session:
-            session.add(User(id=user_id, revision=1))
-            tasks = TaskRepository(session=session)
-            await tasks.add(Task(user_id=user_id, title="x", revision=1))
-            assert await tasks.count(Task.user_id == user_id) == 1
+            session.add_all([User(id=user_id, revision=1), Task(user_id=user_id, title="x", revision=1)])
+            assert (await session.scalars(tasks)).one().title == "x"
             raise KeyError
 
     with pytest.raises(KeyError):
         await write_and_fail()
     async with database.transaction() as session:
-        assert await TaskRepository(session=session).count(Task.user_id == user_id) == 0
+        assert (await session.scalars(tasks)).all() == []
     await database.close()
 
 
@@ -357,10 +360,9 @@ async def test_a_transaction_commits_at_its_end(settings: Settings) -> None:
     database = Database(settings)
     user_id = random_user()
     async with database.transaction() as session:
-        session.add(User(id=user_id, revision=1))
-        await TaskRepository(session=session).add(Task(user_id=user_id, title="x", revision=1))
+        session.add_all([User(id=user_id, revision=1), Task(user_id=user_id, title="x", revision=1)])
     async with database.transaction() as session:
-        [task] = await TaskRepository(session=session).get_many(Task.user_id == user_id)
+        [task] = await session.scalars(sa.select(Task).where(Task.user_id == user_id))
     assert (task.title, task.priority, task.tags) == ("x", 2, [])
     await database.close()
 

@@ -7,12 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from app.db.alchemy import MIGRATIONS
 from sqlalchemy.exc import DBAPIError
 from structlog.testing import capture_logs
 
 from app.db import migrations
-from app.db.migrations import MigrationError
+from app.db.migrations import MIGRATIONS, MigrationError
 from tests.db.empty import LATEST, Empty
 from tests.processes import until
 

@@ -214,6 +214,6 @@ def test_user_without_a_name_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> No
         raise KeyError("getpwuid(): uid not found: 10001")
 
     monkeypatch.setattr(getpass, "getuser", nameless)
-    with pytest.raises(SettingsError, match=r"^DATABASE_URL names no user\.$"):
+    with pytest.raises(SettingsError, match=r"^DATABASE_URL must name a user\.$"):
         read("postgresql://db/tasks")
     assert read(DIRECT).url.username == "me"
