@@ -56,7 +56,7 @@ class TaskStore:
         if record is None:  # the user has never written, or is erased
             self._pages.drop(user_id, query)
             return Page(0, None if 0 in known else b"[]")
-        revision, contents = record
+        revision, contents = record["revision"], record["contents"]
         if revision in known:
             return Page(revision, None)
         if cached and cached.revision == revision:
