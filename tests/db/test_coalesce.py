@@ -179,6 +179,8 @@ async def test_cancelling_one_cancels_no_other(reads: Reads, connection: asyncpg
         waiting = reads.start(20, lock=reads.locked)
         await asyncio.sleep(0)
         waiting[0].cancel()  # still waiting
+        await asyncio.sleep(0)
+        assert reads.waiting == 19
         first[0].cancel()  # makes room for them
         await reads.sent(3)
         assert reads.waiting == 0
@@ -198,6 +200,18 @@ async def test_the_deadline_of_one_is_that_of_no_other(settings: Settings, conne
         late = [isinstance(answer, TimeoutError) for answer in answers]
         assert late == [True] * 3 + [False] * 20
         assert reads.waiting == 0
+
+
+async def test_nobody_waits_long_for_those_in_the_same_statement(
+    reads: Reads, connection: asyncpg.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("app.db.database.LONGEST", 0.1)
+    async with reads.occupied(connection) as first:
+        slow, *others = [*reads.start(lock=reads.locked), *reads.start(20)]
+        async with asyncio.timeout(1):
+            await asyncio.gather(*others)
+        assert not slow.done()
+    await asyncio.gather(*first, slow)
 
 
 async def test_a_lost_connection_fails_nobody(reads: Reads, connection: asyncpg.Connection) -> None:
@@ -227,6 +241,20 @@ async def test_what_was_written_before_a_request_is_in_its_answer(
         await connection.execute("UPDATE users SET revision = $2 WHERE id = $1", user_id, number)
         assert await asyncio.gather(*(ask() for _ in range(20))) == [number] * 20
         assert set(await asyncio.gather(*before)) <= {number - 1, number}
+
+
+async def test_whoever_comes_before_it_is_their_turn_is_sent_along(
+    settings: Settings, connection: asyncpg.Connection
+) -> None:
+    async with reading(settings, pool=coalesce.UNDER_WAY) as reads:
+        async with reads.occupied(connection) as first:
+            waiting = []
+            for _ in range(10):
+                waiting += reads.start()
+                await asyncio.sleep(coalesce.SLOW / 2)
+            assert reads.waiting == 10
+        await asyncio.gather(*first, *waiting)
+        assert reads.relay.statements == 3
 
 
 async def test_the_queue_counts_those_who_wait_to_be_sent_together(
@@ -273,7 +301,8 @@ async def test_closing_ends_what_is_under_way(settings: Settings, connection: as
         for task in (*first, *waiting):
             task.cancel()
         await asyncio.gather(*first, *waiting, return_exceptions=True)
-        await reads.database.close()
+        async with asyncio.timeout(coalesce.LONGEST / 2):
+            await reads.database.close()
         assert not [task for task in asyncio.all_tasks() if "Coalescer" in repr(task)]
 
 
