@@ -73,6 +73,8 @@ class Settings:
     """Seconds to open a connection; `connect_timeout` in the URL has precedence."""
     database_statements: StatementMode = "auto"
     """`named` keeps prepared statements in the server, `unnamed` suits every pooler, `auto` decides by the URL."""
+    database_coalesce: bool = True
+    """Send reads that wait for the same statement as one."""
     list_cache_bytes: Annotated[int, Meta(ge=0, le=2**34)] = 16 * 1024 * 1024
     """Memory of each worker for list bodies that the database confirms by revision; 0 turns it off."""
     compress_lists: bool = True

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import asyncpg
 import httpx
+import hypothesis
 import pytest
 from litestar import Litestar
 
@@ -19,6 +20,7 @@ from app.settings import Settings
 FOLDER = Path(".dev") / "tests"
 ORIGIN = "https://app.example.org"
 
+hypothesis.settings.register_profile("long", max_examples=5000)
 
 SENSITIVE: set[str] = set()
 """Every secret and token that the fixtures below hand out."""

@@ -16,24 +16,48 @@ from app.db.failures import QueueFull, outlook, was_refused
 
 
 class Turns(asyncio.Semaphore):
-    """Lets in `size` at once, and at most `queue` wait for that."""
+    """Lets in `size` at once, and at most `queue` requests wait for that.
+
+    `waiting` counts them, and those that app/db/coalesce.py keeps waiting to send them together.
+    """
 
     def __init__(self, size: int, queue: int) -> None:
         super().__init__(size)
         self._queue = queue
-        self._waiting = 0
+        self.waiting = 0
+
+    @property
+    def full(self) -> bool:
+        """Whether no further request may wait."""
+        return self.waiting >= self._queue
 
     async def acquire(self) -> Literal[True]:
         """Wait for a turn. Raises QueueFull."""
         if not self.locked():
-            return await super().acquire()
-        if self._waiting >= self._queue:
+            return await self.enter()
+        if self.full:
             raise QueueFull
-        self._waiting += 1
+        return await self._wait()
+
+    async def enter(self) -> Literal[True]:
+        """Wait for a turn on behalf of requests that are counted already."""
+        return await super().acquire()
+
+    @asynccontextmanager
+    async def admitted(self) -> AsyncIterator[None]:
+        """Have a turn, waited for whatever the bound, for a request that has waited within it before."""
+        await self._wait()
         try:
-            return await super().acquire()
+            yield
         finally:
-            self._waiting -= 1
+            self.release()
+
+    async def _wait(self) -> Literal[True]:
+        self.waiting += 1
+        try:
+            return await self.enter()
+        finally:
+            self.waiting -= 1
 
 
 class Lease:

@@ -1,15 +1,17 @@
 """The database: single statements in one round trip each, in autocommit, and explicit transactions."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from functools import partial
 from typing import Any
 
 import asyncpg
+from asyncpg.prepared_stmt import PreparedStatement
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.db import url
+from app.db.coalesce import LONGEST, Coalescer
 from app.db.connections import Connections
 from app.db.engine import create_engine
 from app.db.failures import AnswerLost, StatementOutdated, retry, was_refused
@@ -30,16 +32,22 @@ class Database:
         self._preparation = Preparation(settings.database_statements, pooled=address.pooled)
         self._timeout = settings.database_timeout
         self._budget = max(settings.database_timeout, settings.database_cold_start_timeout)
+        self._coalescer = Coalescer(self._connections.turns, self._ask, self._ask_for_several)
+        self._coalesce = settings.database_coalesce
 
     async def fetch(self, statement: Statement, values: Mapping[str, Any]) -> asyncpg.Record | None:
         """Run one statement in autocommit, on the driver's own connection, and return its first row or None.
 
+        A read may be sent together with others, and its row then has a further column at its end.
         What may be over a moment later is tried again, unless the statement writes and may have run. Raises
         asyncpg.PostgresError for what the server refuses, QueueFull, AnswerLost, and OSError, TimeoutError or
         asyncpg.InterfaceError where the server cannot be asked.
         """
-        async with asyncio.timeout(self._budget), self._connections.turns:
-            return await retry(partial(self._attempt, statement, statement.arguments(values)))
+        async with asyncio.timeout(self._budget):
+            if self._coalesce and statement.varying and not self._preparation.distributed:
+                return await self._coalescer.fetch(statement, values)
+            async with self._connections.turns:
+                return await self._ask(statement, values)
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[AsyncSession]:
@@ -56,10 +64,19 @@ class Database:
                 raise AnswerLost from error
 
     async def close(self) -> None:
+        await self._coalescer.close()
         self._connections.close()
         await self.engine.dispose()
 
-    async def _attempt(self, statement: Statement, arguments: list[Any]) -> asyncpg.Record | None:
+    async def _ask(self, statement: Statement, values: Mapping[str, Any]) -> asyncpg.Record | None:
+        return await retry(partial(self._attempt, PreparedStatement.fetchrow, statement, statement.arguments(values)))
+
+    async def _ask_for_several(self, statement: Statement, arguments: list[Any]) -> Any:
+        """Run a statement once, and leave those whom it is for the time to ask by themselves."""
+        async with asyncio.timeout(min(LONGEST, self._budget / 2)):
+            return await self._attempt(PreparedStatement.fetch, statement, arguments)
+
+    async def _attempt(self, fetch: Callable[..., Any], statement: Statement, arguments: list[Any]) -> Any:
         preparation = self._preparation
         with await self._connections.lease() as lease:
             sent = False
@@ -68,7 +85,7 @@ class Database:
                 if prepared is None or lease.generation != preparation.generation:
                     prepared = await preparation.prepare(lease, statement)
                 sent = True
-                record: asyncpg.Record | None = await prepared.fetchrow(*arguments)
+                answer = await fetch(prepared, *arguments)
             except BaseException as error:
                 outdated = preparation.learn_from(error, lease)
                 if sent and statement.writes and not was_refused(error):
@@ -77,4 +94,4 @@ class Database:
                     raise StatementOutdated from error
                 raise
         self._budget = self._timeout
-        return record
+        return answer

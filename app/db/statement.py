@@ -1,6 +1,6 @@
 """Statements are compiled once per process and prepared once per connection, as the server behind the URL allows."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from hashlib import blake2b
 from typing import Any, Final, Self, cast
 
@@ -38,26 +38,40 @@ logger = structlog.get_logger("app.db")
 class Statement:
     """A SQLAlchemy Core statement compiled once: its SQL, its parameters in order and a name to prepare it under.
 
-    `writes` tells whether it changes anything, so that running it twice is not the same as running it once.
+    `writes` tells whether it changes anything, so that running it twice is not the same as running it once. A read
+    whose parameters in `varying` are the request's own can be sent together with others, see app/db/coalesce.py.
     """
 
-    __slots__ = ("name", "parameters", "sql", "writes")
+    __slots__ = ("core", "name", "parameters", "shared", "sql", "varying", "writes")
 
-    def __init__(self, sql: str, parameters: tuple[str, ...], *, writes: bool = False) -> None:
+    def __init__(
+        self,
+        sql: str,
+        parameters: tuple[str, ...],
+        *,
+        core: Any = None,
+        varying: Sequence[sa.BindParameter[Any]] = (),
+        writes: bool = False,
+    ) -> None:
         self.sql = sql
         self.parameters = parameters
+        self.core = core
+        self.varying = varying
+        self.shared = tuple(name for name in parameters if name not in {parameter.key for parameter in varying})
         self.writes = writes
         self.name = f"s{blake2b(sql.encode(), digest_size=8).hexdigest()}"  # one name, one text, in every process
 
     @classmethod
-    def compile(cls, statement: sa.Executable) -> Self:
+    def compile(cls, statement: sa.Executable, *, varying: Sequence[sa.BindParameter[Any]] = ()) -> Self:
         """Compile for asyncpg; every bind parameter has to be named."""
         compiled = statement.compile(dialect=DIALECT)  # type: ignore[attr-defined]  # Executable leaves it to subclasses
         parameters = tuple(compiled.positiontup or ())
         assert USER_ID.key in parameters  # noqa: S101 - no statement may reach beyond one user
         assert not any(value is not None for value in compiled.params.values())  # noqa: S101 - constants belong in the SQL
         elements = visitors.iterate(cast("sa.ClauseElement", statement))
-        return cls(str(compiled), parameters, writes=any(isinstance(element, sa.UpdateBase) for element in elements))
+        writes = any(isinstance(element, sa.UpdateBase) for element in elements)
+        assert not (writes and varying)  # noqa: S101 - what failed together is run again
+        return cls(str(compiled), parameters, core=statement, varying=varying, writes=writes)
 
     def arguments(self, values: Mapping[str, Any]) -> list[Any]:
         """Put named values into the order that the SQL numbers them in."""
@@ -78,6 +92,9 @@ class Preparation:
     def __init__(self, mode: StatementMode, *, pooled: bool) -> None:
         self.named = not pooled if mode == "auto" else mode == "named"
         self.generation = 0
+        self.distributed = False
+        """Whether the server refuses plans that need several shards, as a Citus coordinator does."""
+
         self._plan_cache_mode = None if pooled else PLAN_ONCE
 
     async def prepare(self, lease: Lease, statement: Statement) -> Any:
@@ -110,9 +127,10 @@ class Preparation:
                 logger.warning("the pooler keeps no prepared statements; set DATABASE_STATEMENTS=unnamed")
             return True
         if isinstance(error, asyncpg.FeatureNotSupportedError):  # Citus plans some statements for given values only
+            self.distributed = True
             if self._plan_cache_mode == PLAN_ONCE:
                 self._plan_cache_mode = PLAN_AS_NEEDED
                 self.generation += 1
-                logger.info("the server refuses generic plans, so statements are planned as it sees fit")
+                logger.info("the server plans for one user at a time: it plans each execution, and reads travel alone")
             return lease.generation != self.generation
         return False

@@ -42,7 +42,9 @@ class TaskRepository(SQLAlchemyAsyncRepository[Task]):
 class TaskStore:
     """Runs the statements; `priority_names` are written for the stored 1, 2 and 3."""
 
-    def __init__(self, database: Database, *, priority_names: Sequence[str], cache_bytes: int, compress: bool) -> None:
+    def __init__(
+        self, database: Database, *, priority_names: Sequence[str], cache_bytes: int, compress: bool = True
+    ) -> None:
         self._fetch = database.fetch
         self._sql = TaskStatements(priority_names)
         self._pages = ListCache(cache_bytes)
@@ -65,7 +67,7 @@ class TaskStore:
         if record is None:  # the user has never written, or is erased
             self._pages.drop(key)
             return Page(0, None if 0 in known else b"[]")
-        revision, contents = record
+        revision, contents = record["revision"], record["contents"]
         if revision in known:
             return Page(revision, None)
         if cached and cached.revision == revision:

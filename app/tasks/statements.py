@@ -50,7 +50,7 @@ class TaskStatements:
         names = ", ".join(f"'{name}'" for name in priority_names)
         self._priority_names = sa.literal_column(f"(ARRAY[{names}])", sa.ARRAY(sa.Text))
         self._pages: dict[tuple[Any, ...], Statement] = {}
-        self.get: Final = Statement.compile(self._get())
+        self.get: Final = Statement.compile(self._get(), varying=(USER_ID, TASK_ID, KNOWN))
         self.create: Final = Statement.compile(self._create())
         self.update: Final = Statement.compile(self._change({column.name: _updated(column) for column in WRITABLE}))
         self.complete: Final = Statement.compile(self._change({"completed": _completed()}))
@@ -61,7 +61,9 @@ class TaskStatements:
         shape = listing.shape(query)
         statement = self._pages.get(shape)
         if statement is None:
-            statement = self._pages[shape] = Statement.compile(listing.page(query, self._as_json))
+            statement = self._pages[shape] = Statement.compile(
+                listing.page(query, self._as_json), varying=(USER_ID, KNOWN)
+            )
         return statement
 
     def _as_json(self, tasks: sa.FromClause) -> list[sa.ColumnElement[Any]]:

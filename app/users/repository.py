@@ -12,6 +12,8 @@ from app.db.statement import USER_ID, Statement
 from app.models import TASKS, USERS, User
 from app.tasks.repository import TaskRepository
 
+EMAIL: Final = sa.bindparam("email", type_=sa.Text)
+NAME: Final = sa.bindparam("name", type_=sa.Text)
 OF_USER: Final = sa.and_(TASKS.c.user_id == USER_ID, TASKS.c.deleted_at.is_(None))
 
 
@@ -30,8 +32,8 @@ class UserStore:
 
     def __init__(self, database: Database, *, priority_names: Sequence[str]) -> None:
         self._database = database
-        self._profile = Statement.compile(_profile())
-        self._stats = Statement.compile(_stats(priority_names))
+        self._profile = Statement.compile(_profile(), varying=(USER_ID, EMAIL, NAME))
+        self._stats = Statement.compile(_stats(priority_names), varying=(USER_ID,))
 
     async def profile(self, caller: Caller) -> str:
         """Return the caller's profile as JSON text."""
@@ -83,8 +85,8 @@ def _profile() -> sa.Select[Any]:
     always = sa.select(USER_ID.label("id")).subquery("always")
     members: dict[str, Any] = {
         "id": always.c.id,
-        "email": sa.bindparam("email", type_=sa.Text),
-        "name": sa.bindparam("name", type_=sa.Text),
+        "email": EMAIL,
+        "name": NAME,
         "first_seen_at": USERS.c.created_at,
         "revision": sa.func.coalesce(USERS.c.revision, sa.literal_column("0")),
         "counts": counts,

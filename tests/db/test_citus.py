@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
-from urllib.parse import parse_qs, quote, urlsplit
+from urllib.parse import parse_qs, quote, urlencode, urlsplit
 
 import httpx
 import pytest
@@ -40,6 +40,9 @@ class Coordinator:
 
     def __init__(self, target: Path) -> None:
         self.refusals = 0
+        self.refuses_several = False
+        """Whether it refuses statements for several requests, whose users live on several shards."""
+
         self.always = False
         """Whether it refuses whatever the setting is, as for a statement that Citus lacks altogether."""
 
@@ -56,21 +59,28 @@ class Coordinator:
         self, reader: asyncio.StreamReader, upstream: asyncio.StreamWriter, client: asyncio.StreamWriter
     ) -> None:
         upstream.write(await startup_message(reader))
-        forced = executes = False
+        forced = executes = refused = False
+        several: dict[bytes, bool] = {}
         batch = b""
         while True:
             sent = await message(reader)
             kind = sent[:1]
             forced = PLAN_CACHE_MODES.get(sent[5:], forced)
-            executes |= kind == b"B"
+            if kind == b"P":
+                name, _, text = sent[5:].partition(b"\0")
+                several[name] = b"LATERAL" in text
+            if kind == b"B":
+                _, name, _ = sent[5:].split(b"\0", 2)
+                executes = True
+                refused = self.refuses_several and several[name]
             batch += sent
             if kind in {b"S", b"H", b"Q", b"X"}:
-                if executes and (forced or self.always):
+                if executes and (forced or refused or self.always):
                     self.refusals += 1
                     client.write(REFUSAL)
                 else:
                     upstream.write(batch)
-                executes, batch = False, b""
+                executes, refused, batch = False, False, b""
 
 
 async def back(server: asyncio.StreamReader, client: asyncio.StreamWriter) -> None:
@@ -80,14 +90,15 @@ async def back(server: asyncio.StreamReader, client: asyncio.StreamWriter) -> No
 
 
 @asynccontextmanager
-async def coordinated(settings: Settings) -> AsyncIterator[tuple[Coordinator, httpx.AsyncClient]]:
-    """A client of an application whose direct URL leads to a coordinator."""
+async def coordinated(settings: Settings, **parameters: str) -> AsyncIterator[tuple[Coordinator, httpx.AsyncClient]]:
+    """A client of an application whose URL, with these parameters, leads to a coordinator."""
     [folder] = parse_qs(urlsplit(settings.database_url).query)["host"]
     coordinator = Coordinator(Path(folder) / SOCKET)
     with tempfile.TemporaryDirectory() as own:
         async with await asyncio.start_unix_server(coordinator.serve, Path(own) / SOCKET):
-            direct = replace(settings, database_url=settings.database_url.replace(quote(folder), own))
-            async with running(direct) as app, client_of(app, direct, random_user()) as client:
+            url = "&".join((settings.database_url.replace(quote(folder), own), urlencode(parameters)))
+            through = replace(settings, database_url=url)
+            async with running(through) as app, client_of(app, through, random_user()) as client:
                 yield coordinator, client
 
 
@@ -123,6 +134,22 @@ async def test_connections_that_force_generic_plans_already_stop_doing_so(settin
         listed = await asyncio.gather(*(client.get(TASKS) for _ in range(20)))
         assert {len(answer.json()) for answer in listed} == {10}
         assert coordinator.refusals == refusals
+
+
+@pytest.mark.parametrize("parameters", [{}, {"pgbouncer": "true"}], ids=["direct", "pooled"])
+async def test_reads_are_sent_one_by_one_from_the_first_refusal_on(
+    settings: Settings, parameters: dict[str, str]
+) -> None:
+    async with coordinated(settings, **parameters) as (coordinator, client):
+        coordinator.refuses_several = True
+        path = f"{TASKS}/{(await client.post(TASKS, json={'title': 'x'})).json()['id']}"
+        refused = []
+        for _ in range(5):
+            answers = await asyncio.gather(*(client.get(path) for _ in range(50)))
+            assert [answer.status_code for answer in answers] == [200] * 50
+            refused.append(coordinator.refusals)
+        assert 1 <= refused[0] <= 3
+        assert set(refused) == {refused[0]}
 
 
 @pytest.mark.parametrize(("method", "body"), [("GET", None), ("POST", {"title": "x"})])

@@ -70,6 +70,26 @@ async def test_waiting_requests_are_served_in_their_order_and_further_ones_refus
     assert served == [0, 2]
 
 
+async def test_who_has_been_admitted_is_not_refused_but_counted() -> None:
+    turns = Turns(size=1, queue=1)
+
+    async def use() -> None:
+        async with turns.admitted():
+            await asyncio.sleep(0)
+
+    async with turns:
+        users = [asyncio.create_task(use()) for _ in range(2)]
+        await asyncio.sleep(0)
+        assert turns.waiting == 2
+        with pytest.raises(QueueFull):
+            await turns.acquire()
+        users[0].cancel()
+        await asyncio.sleep(0)
+        assert turns.waiting == 1
+    await users[1]
+    assert (turns.waiting, turns.locked()) == (0, False)
+
+
 async def test_pauses_grow_with_jitter_up_to_half_a_second(monkeypatch: pytest.MonkeyPatch) -> None:
     taken: list[float] = []
 

@@ -3,7 +3,7 @@
 import asyncio
 import json
 import secrets
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from typing import Any
 
 import asyncpg
@@ -11,6 +11,7 @@ import pytest
 
 from app.db import migrations
 from app.db.database import Database
+from app.db.lateral import LateralStatement
 from app.db.statement import Statement
 from app.settings import Settings
 from app.tasks import cursor, listing
@@ -67,6 +68,17 @@ async def connection(seeded: Settings) -> AsyncIterator[asyncpg.Connection]:
 
 def values(query: ListQuery, user_id: str) -> dict[str, Any]:
     return {**listing.arguments(query), "user_id": user_id, "known": []}
+
+
+def forms(statement: Statement, arguments: Mapping[str, Any]) -> Iterator[tuple[Statement, Mapping[str, Any]]]:
+    """The statement for one request, and for ten."""
+    yield statement, arguments
+    together = LateralStatement.of(statement)
+    yield together, dict(zip(together.parameters, together.arguments_of([arguments] * 10), strict=True))
+
+
+def steps(top: Node) -> list[tuple[str, str | None]]:
+    return [(node["Node Type"], node.get("Index Name")) for node in nodes(top)]
 
 
 def assert_confined(top: Node) -> None:
@@ -138,6 +150,39 @@ async def test_no_other_statement_reads_the_whole_table(seeded: Settings, connec
                 assert used <= {"tasks_pkey", "users_pkey"}, name
 
 
+async def test_each_of_several_requests_is_planned_like_one_by_itself(
+    seeded: Settings, connection: asyncpg.Connection
+) -> None:
+    """One after the other, for whichever values, and with the same plan in either mode."""
+    row = await connection.fetchrow("SELECT user_id, id AS task_id FROM tasks WHERE user_id = $1 LIMIT 1", BIG)
+    own = {**row, "known": [1], "email": None, "name": None}
+    reads = {statement: own for statement in other_statements(seeded).values() if statement.varying}
+    lists = {STATEMENTS.page(query): {**values(query, BIG), "known": [1]} for query in queries()}
+    assert len(reads) == 3
+    for statement, arguments in {**reads, **dict([*lists.items()][::7])}.items():
+        (_, _), (together, of_ten) = forms(statement, arguments)
+        top = await generic_plan(connection, together)
+        assert_confined(top)
+        custom = await plan(connection, together, of_ten)
+        assert (steps(top), top["Total Cost"]) == (steps(custom), custom["Total Cost"]), together.sql
+        requests, part = top["Plans"]
+        assert top["Node Type"] == "Nested Loop", together.sql
+        assert steps(requests) == [("Nested Loop", None), ("Result", None), ("Function Scan", None)]
+        assert steps(part) == steps(await generic_plan(connection, statement)), together.sql
+
+
+async def test_of_several_lists_those_that_the_clients_hold_never_touch_the_tasks(
+    connection: asyncpg.Connection,
+) -> None:
+    revision = await connection.fetchval("SELECT revision FROM users WHERE id = $1", BIG)
+    query = parse(b"limit=5")
+    together = LateralStatement.of(STATEMENTS.page(query))
+    requests = [{**values(query, BIG), "known": [revision - number % 2]} for number in range(10)]
+    arguments = dict(zip(together.parameters, together.arguments_of(requests), strict=True))
+    top = await run(connection, together, arguments, generic=True)
+    assert scan_of_tasks(top)["Actual Loops"] == 5
+
+
 async def middle_of_the_list(connection: asyncpg.Connection, user_id: str) -> str:
     place = await connection.fetchval(
         """SELECT json_build_array(created_at, id)::text FROM tasks WHERE user_id = $1 AND deleted_at IS NULL
@@ -163,8 +208,9 @@ async def test_a_deep_page_reads_what_it_shows_and_not_what_it_skips(
     place = await middle_of_the_list(connection, BIG)
     for page in (f"limit=5{filters}", f"limit=5{filters}&cursor={place}"):
         query = parse(page.encode())
-        top = await run(connection, STATEMENTS.page(query), values(query, BIG), generic=generic)
-        assert 6 <= scan_of_tasks(top)["Actual Rows"] <= most
+        for statement, arguments in forms(STATEMENTS.page(query), values(query, BIG)):
+            top = await run(connection, statement, arguments, generic=generic)
+            assert 6 <= scan_of_tasks(top)["Actual Rows"] <= most
 
 
 @GENERIC_AND_CUSTOM
@@ -172,9 +218,10 @@ async def test_a_deep_page_reads_what_it_shows_and_not_what_it_skips(
 async def test_a_list_reads_no_tombstones(connection: asyncpg.Connection, page: str, generic: bool) -> None:
     user_id = await user_with_tombstones(connection)
     query = parse(page.encode())
-    top = await run(connection, STATEMENTS.page(query), values(query, user_id), generic=generic)
-    assert scan_of_tasks(top)["Actual Rows"] == LIVE
-    assert rows_thrown_away(top) == 0
+    for statement, arguments in forms(STATEMENTS.page(query), values(query, user_id)):
+        top = await run(connection, statement, arguments, generic=generic)
+        assert scan_of_tasks(top)["Actual Rows"] == LIVE
+        assert rows_thrown_away(top) == 0
 
 
 @GENERIC_AND_CUSTOM
@@ -182,10 +229,11 @@ async def test_a_list_reads_no_tombstones(connection: asyncpg.Connection, page: 
 async def test_numbers_count_no_tombstones(
     seeded: Settings, connection: asyncpg.Connection, name: str, generic: bool
 ) -> None:
-    arguments = {"user_id": await user_with_tombstones(connection), "email": None, "name": None}
-    top = await run(connection, other_statements(seeded)[name], arguments, generic=generic)
-    assert scan_of_tasks(top)["Actual Rows"] == LIVE
-    assert rows_thrown_away(top) == 0
+    one = {"user_id": await user_with_tombstones(connection), "email": None, "name": None}
+    for statement, arguments in forms(other_statements(seeded)[name], one):
+        top = await run(connection, statement, arguments, generic=generic)
+        assert scan_of_tasks(top)["Actual Rows"] == LIVE
+        assert rows_thrown_away(top) == 0
 
 
 async def user_with_tombstones(connection: asyncpg.Connection) -> str:

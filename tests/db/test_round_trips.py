@@ -1,3 +1,4 @@
+import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from typing import Any
@@ -68,6 +69,23 @@ async def test_every_data_request_is_one_statement_and_one_round_trip(
         response = await client.request(method, url, json=body)
         assert response.status_code < 500
         assert (relay.statements, relay.round_trips, relay.connections) == (1, 1, 0), (method, path)
+
+
+async def test_64_reads_at_once_are_three_statements_and_three_round_trips(
+    counted: tuple[Relay, httpx.AsyncClient], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two that nothing was in the way of, and one for all that came while these were under way."""
+    monkeypatch.setattr("app.db.coalesce.SLOW", 60)
+    relay, client = counted
+    url = f"{TASKS}/{(await client.post(TASKS, json={'title': 'x'})).json()['id']}"
+    for path in (url, f"{url}999", TASKS, f"{TASKS}?status=pending&sort=title", "/api/me/stats"):
+        alone = await client.get(path)
+        for relay.delay in (0, 0.05):  # the first ones of a connection also learn the statements' types
+            relay.reset()
+            answers = await asyncio.gather(*(client.get(path) for _ in range(64)))
+        assert {answer.status_code for answer in answers} == {alone.status_code}
+        assert {answer.headers.get("etag") for answer in answers} == {alone.headers.get("etag")}
+        assert (relay.statements, relay.round_trips, relay.connections) == (3, 3, 0), path
 
 
 async def test_conditional_requests_are_one_round_trip_too(counted: tuple[Relay, httpx.AsyncClient]) -> None:

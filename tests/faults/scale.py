@@ -15,10 +15,15 @@ class Scale:
     requests: int
     """Through each kind of pooler."""
 
+    answers: int
+    """To reads of which some are cancelled."""
+
     overload_seconds: float
     figures_count: bool
     """Whether the machine is quiet enough to hold response times against their limits."""
 
 
-SHORT = Scale(cycles=2, writes=100, hang_seconds=6, requests=500, overload_seconds=5, figures_count=False)
-FULL = Scale(cycles=50, writes=260, hang_seconds=30, requests=10_000, overload_seconds=60, figures_count=True)
+SHORT = Scale(cycles=2, writes=100, hang_seconds=6, requests=500, answers=5000, overload_seconds=5, figures_count=False)
+FULL = Scale(
+    cycles=50, writes=260, hang_seconds=30, requests=10_000, answers=100_000, overload_seconds=60, figures_count=True
+)

@@ -1,6 +1,7 @@
 """Every statement names the user for every table that it reads or writes, so tables sharded by user need one shard.
 
-A router planner, Citus's for one, does not draw that conclusion from joins in every form (docs/scaling.md).
+A router planner, Citus's for one, does not draw that conclusion from joins in every form (docs/scaling.md). A statement
+for several requests names the request's user in the same places.
 """
 
 import re
@@ -13,6 +14,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql
 
 from app.db.database import Database
+from app.db.lateral import LateralStatement
 from app.db.statement import Statement
 from app.settings import Settings
 from app.tasks.rules import PRIORITIES
@@ -59,21 +61,37 @@ def statements_of(store: object) -> Iterator[Statement]:
     return (value for value in vars(store).values() if isinstance(value, Statement))
 
 
-def all_statements(settings: Settings) -> Iterator[Statement]:
+@pytest.fixture(scope="module")
+def statements(settings: Settings) -> list[Statement]:
     tasks = TaskStatements(PRIORITIES)
     database = Database(settings)
     users = UserStore(database, priority_names=PRIORITIES)
-    yield from (*statements_of(tasks), *statements_of(users))
-    yield from {tasks.page(query) for query in queries()}
+    return [*statements_of(tasks), *statements_of(users), *{tasks.page(query) for query in queries()}]
 
 
-def test_every_statement_names_the_user_for_every_table(settings: Settings) -> None:
+def test_every_statement_names_the_user_for_every_table(statements: list[Statement]) -> None:
     checked = set()
-    for statement in all_statements(settings):
+    for statement in statements:
         user_id = f"${statement.parameters.index('user_id') + 1}"
         assert not unconfined(statement.sql, user_id), statement.sql
         checked |= {table for table in KEYS if re.search(rf"\b{table}\b", statement.sql)}
     assert checked == {"tasks", "users"}
+
+
+def test_every_statement_for_several_requests_names_the_user_of_each(statements: list[Statement]) -> None:
+    reads = [statement for statement in statements if statement.varying]
+    assert len(reads) > 1000
+    for statement in (*reads[:3], *reads[3::7]):  # each has the same made of it; all would take long
+        together = LateralStatement.of(statement)
+        users = f"${together.parameters.index('user_id') + 1}"
+        source, _, part = together.sql.partition(" JOIN LATERAL ")
+        assert re.search(
+            rf"FROM \(SELECT {re.escape(users)}::TEXT\[\] AS user_id\b[^()]*\) AS q"
+            r" JOIN unnest\(q\.user_id\b[^()]*\) WITH ORDINALITY AS p\(user_id\b[^()]*, n\) ON true$",
+            source,
+        ), source
+        assert not unconfined(part, "p.user_id"), part
+        assert "$" not in part, part
 
 
 async def test_so_do_those_of_an_erasure(settings: Settings) -> None:
