@@ -13,6 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.db import url
 from app.db.coalesce import LONGEST, Coalescer
 from app.db.connections import Connections
+from app.db.deadline import Deadline
 from app.db.engine import create_engine
 from app.db.failures import AnswerLost, StatementOutdated, retry, was_refused
 from app.db.statement import Preparation, Statement
@@ -34,6 +35,7 @@ class Database:
         self._budget = max(settings.database_timeout, settings.database_cold_start_timeout)
         self._coalescer = Coalescer(self._connections.turns, self._ask, self._ask_for_several)
         self._coalesce = settings.database_coalesce
+        self._loop: asyncio.AbstractEventLoop | None = None
 
     async def fetch(self, statement: Statement, values: Mapping[str, Any]) -> asyncpg.Record | None:
         """Run one statement in autocommit, on the driver's own connection, and return its first row or None.
@@ -43,9 +45,10 @@ class Database:
         asyncpg.PostgresError for what the server refuses, QueueFull, AnswerLost, and OSError, TimeoutError or
         asyncpg.InterfaceError where the server cannot be asked.
         """
-        async with asyncio.timeout(self._budget):
+        loop = self._loop = self._loop or asyncio.get_running_loop()
+        with Deadline(loop, self._budget):
             if self._coalesce and statement.varying and not self._preparation.distributed:
-                return await self._coalescer.fetch(statement, values)
+                return await self._coalescer.fetch(loop, statement, values)
             async with self._connections.turns:
                 return await self._ask(statement, values)
 

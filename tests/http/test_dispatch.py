@@ -23,7 +23,7 @@ from app.auth.mint import mint
 from app.db.database import Database
 from app.db.failures import AnswerLost, QueueFull
 from app.db.statement import Statement
-from app.http import outermost
+from app.http import exchange
 from app.http.answers import JSONResponse
 from app.http.body import StrictRequest
 from app.http.dispatch import Table
@@ -139,7 +139,7 @@ async def both(configured: Settings, world: World) -> AsyncIterator[tuple[Litest
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Database, "fetch", property(world.fetch_of))
         patch.setattr(logs, "access", lambda _: world.log)
-        patch.setattr(outermost, "REQUEST_IDS", repeat("0123456789abcdef"))
+        patch.setattr(exchange, "REQUEST_IDS", repeat("0123456789abcdef"))
         direct = create_app(replace(configured, direct_dispatch=True))
         reference = create_app(replace(configured, direct_dispatch=False))
         async with direct.lifespan(), reference.lifespan():
