@@ -1,9 +1,9 @@
-"""One request and its answer on their way through the outermost layer: ids, headers that every answer has, the log line."""
+"""One request and its answer on their way through the outermost layer: id, headers that every answer has, log line."""
 
 import os
 import re
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from http import HTTPStatus
 from typing import Any, Final
 
@@ -156,4 +156,5 @@ def _level(status: int) -> Level:
 
 
 def with_head(methods: Iterable[str]) -> bytes:
+    """Write a list of methods for `Allow`, with HEAD beside GET."""
     return ", ".join(sorted({*methods} | ({"HEAD"} if "GET" in methods else set()))).encode()
