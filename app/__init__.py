@@ -2,12 +2,11 @@
 
 from litestar import Litestar
 
-__version__ = "0.1.0"
-
 
 def create_app() -> Litestar:
     """Build the application for Litestar's command line, which looks here first."""
     from app.asgi import create_app as build  # noqa: PLC0415 - importing a part must not import the whole
-    from app.cli import read_settings  # noqa: PLC0415 - the same
+    from app.development.defaults import complete_environment  # noqa: PLC0415 - the same
 
-    return build(read_settings())
+    complete_environment()
+    return build()

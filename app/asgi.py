@@ -40,10 +40,18 @@ def create_app(settings: Settings | None = None) -> Litestar:
     logs.configure(settings)
     lifecycle = Lifecycle()
     database = Database(settings)
-    tasks = TaskStore(database, priority_names=settings.priority_names, cache_bytes=settings.list_cache_bytes)
+    tasks = TaskStore(
+        database,
+        priority_names=settings.priority_names,
+        cache_bytes=settings.list_cache_bytes,
+        compress=settings.compress_lists,
+    )
     users = UserStore(database, priority_names=settings.priority_names)
     verifier = TokenVerifier(settings, database)
+    bearer = BearerToken(verifier)
     app = Application(
+        direct=settings.direct_dispatch,
+        check=bearer.check,
         draining=lambda: lifecycle.draining,
         log=logs.access(settings),
         state=State({"lifecycle": lifecycle}),
@@ -60,8 +68,8 @@ def create_app(settings: Settings | None = None) -> Litestar:
             "tasks": Provide(lambda: tasks, use_cache=True, sync_to_thread=False),
             "users": Provide(lambda: users, use_cache=True, sync_to_thread=False),
         },
-        middleware=[BearerToken(verifier)],
-        on_shutdown=[database.close],
+        middleware=[bearer],
+        on_shutdown=[database.close, logs.STDOUT.finish],
         exception_handlers={HTTPException: respond, Exception: respond},
         request_class=StrictRequest,
         request_max_body_size=settings.max_body_bytes,

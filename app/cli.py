@@ -16,67 +16,31 @@ from app.auth.mint import mint
 from app.auth.tokens import TokenVerifier
 from app.db import migrations
 from app.db.database import Database
-from app.development import defaults, postgres
+from app.development import postgres
 from app.errors import problem_of
 from app.models import Base
-from app.settings import Settings, get_settings
+from app.settings import Settings
 
 UNITS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
-def read_settings() -> Settings:
-    """Return the settings, completed in development by what the embedded database stands in for."""
-    defaults.complete_environment()
-    return get_settings()
-
-
-class Duration(click.ParamType[int]):
-    """Text like 30s, 15m, 1h or 7d, in seconds."""
-
-    name = "duration"
-
-    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> int:
-        """Parse, or end the command with a sentence."""
-        match = re.fullmatch(r"([1-9][0-9]{0,5})([smhd])", value)
-        return (
-            int(match[1]) * UNITS[match[2]]
-            if match
-            else self.fail("it has to look like 30s, 15m, 1h or 7d", param, ctx)
-        )
-
-
 class Commands(CLIPlugin):
-    """Adds `token` and `database`, and replaces Litestar's `run`, which cannot set uvicorn's timeouts.
-
-    Advanced Alchemy's own plugin would open its engine with the application, and is found by its exact type.
-    """
+    """Adds `token` and `database`, and replaces `run`, which can neither set uvicorn's timeouts nor omit `Server`."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
 
     def on_cli_init(self, cli: click.Group) -> None:
-        """Register the commands."""
         _add_run(cli, self._settings)
         _add_token(cli, self._settings)
         _add_database(cli, self._settings)
 
 
 def _add_run(cli: click.Group, settings: Settings) -> None:
-    port = click.IntRange(1, 65535)
-
-    @cli.command("run")
-    @click.option("-H", "--host", default="127.0.0.1", show_default=True, envvar="LITESTAR_HOST")
-    @click.option("-p", "--port", type=port, default=8000, show_default=True, envvar=["LITESTAR_PORT", "PORT"])
-    @click.option(
-        "-W",
-        "--wc",
-        "workers",
-        type=click.IntRange(1),
-        default=1,
-        show_default=True,
-        help="Workers.",
-        envvar="WEB_CONCURRENCY",
-    )
+    @cli.command("run", context_settings={"show_default": True})
+    @click.option("-H", "--host", default="127.0.0.1", envvar="LITESTAR_HOST")
+    @click.option("-p", "--port", type=click.IntRange(1, 65535), default=8000, envvar=["LITESTAR_PORT", "PORT"])
+    @click.option("-W", "--wc", "workers", type=click.IntRange(1), default=1, envvar="WEB_CONCURRENCY", help="Workers.")
     @click.option("-r", "--reload", is_flag=True, help="Restart when the code changes.")
     @click.option("-U", "--uds", help="Listen on a unix socket instead.")
     @click.option("-F", "--fd", type=int, help="Listen on an inherited socket instead.")
@@ -88,7 +52,7 @@ def _add_run(cli: click.Group, settings: Settings) -> None:
 def _add_token(cli: click.Group, settings: Settings) -> None:
     @cli.group("token", invoke_without_command=True)
     @click.option("--user", metavar="ID", help="Better Auth's id of the user.")
-    @click.option("--expires", type=Duration(), default="1h", show_default=True)
+    @click.option("--expires", callback=_seconds, default="1h", show_default=True)
     @click.pass_context
     def token(context: click.Context, user: str | None, expires: int) -> None:
         """Print a token signed with the configured secret, or check one."""
@@ -109,6 +73,13 @@ def _add_token(cli: click.Group, settings: Settings) -> None:
         accepted, sentence = asyncio.run(explain(settings, given.strip().removeprefix("Bearer ")))
         click.echo(sentence)
         context.exit(0 if accepted else 1)
+
+
+def _seconds(_context: click.Context, _param: click.Parameter, duration: str) -> int:
+    match = re.fullmatch(r"([1-9][0-9]{0,5})([smhd])", duration)
+    if match is None:
+        raise click.BadParameter("it has to look like 30s, 15m, 1h or 7d")
+    return int(match[1]) * UNITS[match[2]]
 
 
 def _add_database(cli: click.Group, settings: Settings) -> None:

@@ -6,24 +6,21 @@ from pathlib import Path
 from typing import Any, Final
 
 from litestar import MediaType, Request, Response, Router, get
-from litestar.datastructures import CacheControlHeader, ResponseHeader
+from litestar.datastructures import CacheControlHeader
 from litestar.openapi import OpenAPIConfig
 from litestar.openapi.plugins import OpenAPIRenderPlugin
 from litestar.openapi.spec import Components, License, SecurityScheme, Tag
 from litestar.static_files import create_static_files_router
 from msgspec import json
 
-from app import __version__
 from app.auth.bearer import PUBLIC
 from app.auth.mint import mint
-from app.settings import Settings
+from app.settings import VERSION, Settings
 
 BEARER: Final = "bearerAuth"
 DEVELOPMENT_USER: Final = "dev-user"
 TOKEN_SECONDS: Final = 24 * 3600
 LOOPBACK: Final = {"127.0.0.1", "::1"}
-LOCAL_NAMES: Final = {*LOOPBACK, "localhost"}
-
 POLICY: Final = (
     "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; "
     "connect-src 'self'; frame-ancestors 'none'"
@@ -69,30 +66,26 @@ class Page(OpenAPIRenderPlugin):
         super().__init__(path="/")
 
     def render(self, request: Request[Any, Any, Any], openapi_schema: dict[str, Any]) -> bytes:  # noqa: ARG002
-        """Return the page; it fetches /openapi.json by itself."""
-        return PAGE
+        return PAGE  # it fetches /openapi.json by itself
 
 
 def openapi(settings: Settings) -> OpenAPIConfig:
     """Configure the document and /docs; in development, callers from this machine are signed in there."""
 
     @get(
-        "/start.js",
-        media_type="text/javascript",
-        cache_control=CacheControlHeader(no_store=True),
-        sync_to_thread=False,
+        "/start.js", media_type="text/javascript", cache_control=CacheControlHeader(no_store=True), sync_to_thread=False
     )
     def start(request: Request[Any, Any, Any]) -> str:
         # The name counts too: a foreign one that resolves to this machine is another site's page (DNS rebinding).
-        local = (
-            request.client is not None and request.client.host in LOOPBACK and request.base_url.hostname in LOCAL_NAMES
-        )
+        caller = request.client.host if request.client else None
+        local = caller in LOOPBACK and request.base_url.hostname in {*LOOPBACK, "localhost"}
         token = mint(settings, DEVELOPMENT_USER, TOKEN_SECONDS) if settings.development and local else None
         return START % (json.encode(token).decode(), BEARER)
 
+    access_token = SecurityScheme("http", "An access token of Better Auth.", scheme="bearer", bearer_format="JWT")
     return OpenAPIConfig(
         title="Task API",
-        version=__version__,
+        version=VERSION,
         license=License("MIT", identifier="MIT"),
         use_handler_docstrings=True,
         description=DESCRIPTION,
@@ -102,18 +95,9 @@ def openapi(settings: Settings) -> OpenAPIConfig:
             route_handlers=[start],
             include_in_schema=False,
             opt=PUBLIC,
-            response_headers=[
-                ResponseHeader(name="content-security-policy", value=POLICY),
-                ResponseHeader(name="cross-origin-resource-policy", value="same-origin"),
-            ],
+            response_headers={"content-security-policy": POLICY, "cross-origin-resource-policy": "same-origin"},
         ),
-        components=Components(
-            security_schemes={
-                BEARER: SecurityScheme(
-                    type="http", scheme="bearer", bearer_format="JWT", description="An access token of Better Auth."
-                )
-            }
-        ),
+        components=Components(security_schemes={BEARER: access_token}),
         security=[{BEARER: []}],
         tags=[Tag("tasks", "The caller's tasks"), Tag("users", "The caller's account"), Tag("service", "Probes")],
     )

@@ -183,23 +183,32 @@ def problem_of(exc: BaseException) -> Problem:  # noqa: PLR0911 - a table, one r
             return Overloaded()
         case failures.AnswerLost():
             return OutcomeUnknown()
-    if failures.is_unstorable(exc):
+    state = failures.sqlstate(exc)
+    if state.startswith("22"):  # data exception
         return UnstorableValue()
-    if failures.is_duplicate(exc):
+    if state == "23505":  # unique violation
         return Conflict()
-    return DatabaseUnavailable() if failures.is_unavailable(exc) else InternalError()
+    return DatabaseUnavailable() if failures.outlook(exc).unavailable else InternalError()
 
 
-def respond(request: Request[Any, Any, Any], exc: Exception) -> Response[bytes]:
-    """Answer for an exception, in Litestar's form of an exception handler; logs what is not the client's doing."""
+def report(exc: Exception, state: dict[str, Any]) -> Problem:
+    """Return the problem that an exception amounts to, and note it for the request's line in the log.
+
+    What is not the client's doing gets a line of its own.
+    """
     problem = problem_of(exc)
-    state = request.scope["state"]
-    request_id = str(state.get("request_id", ""))
     state["problem"] = problem.code
+    request_id = state.get("request_id", "")
     if problem.status == HTTPStatus.INTERNAL_SERVER_ERROR:
         logger.error("unhandled exception", request_id=request_id, exc_info=exc)
     elif problem.status > HTTPStatus.INTERNAL_SERVER_ERROR and exc is not problem:
         logger.warning("database unavailable", request_id=request_id, code=problem.code, **failures.description(exc))
-    return Response(
-        problem.body(request_id), status_code=problem.status, media_type=MEDIA_TYPE, headers=dict(problem.headers)
-    )
+    return problem
+
+
+def respond(request: Request[Any, Any, Any], exc: Exception) -> Response[bytes]:
+    """Answer for an exception, in Litestar's form of an exception handler."""
+    state = request.scope["state"]
+    problem = report(exc, state)
+    body = problem.body(state.get("request_id", ""))
+    return Response(body, status_code=problem.status, media_type=MEDIA_TYPE, headers=dict(problem.headers))

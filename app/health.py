@@ -4,12 +4,13 @@ from typing import Any, Final
 
 from litestar import get
 from litestar.datastructures import State
-from msgspec import Struct
+from msgspec import Struct, json
 
-from app import __version__
 from app.auth.bearer import PUBLIC
 from app.errors import Problem, ShuttingDown
+from app.http.answers import JSONResponse
 from app.http.openapi import operation
+from app.settings import VERSION
 
 
 class Service(Struct):
@@ -26,7 +27,7 @@ class Health(Struct):
     status: str
 
 
-SERVICE: Final = {"name": "litestar-tasks", "version": __version__, "docs": "/docs"}
+SERVICE: Final = {"name": "litestar-tasks", "version": VERSION, "docs": "/docs"}
 
 
 def _probe(name: str, summary: str, example: Any, *problems: type[Problem]) -> dict[str, Any]:
@@ -35,15 +36,15 @@ def _probe(name: str, summary: str, example: Any, *problems: type[Problem]) -> d
 
 
 @get("/", **_probe("getService", "Name and version", SERVICE))
-async def service() -> Service:
+async def service() -> JSONResponse[Service]:
     """Name and version of the service, and where its documentation is."""
-    return Service(**SERVICE)
+    return JSONResponse(json.encode(SERVICE))
 
 
 @get("/health", **_probe("getHealth", "Liveness", {"status": "ok"}))
-async def health() -> Health:
+async def health() -> JSONResponse[Health]:
     """Answer, which is all there is to being alive."""
-    return Health("ok")
+    return JSONResponse(json.encode(Health("ok")))
 
 
 @get("/ready", **_probe("getReadiness", "Readiness", {"status": "ready"}, ShuttingDown))

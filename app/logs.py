@@ -5,11 +5,13 @@ import logging.config
 import sys
 from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any, Final, Literal
 
 import msgspec
 import structlog
 
+from app.log_stream import LogStream
 from app.settings import Settings
 
 logger = structlog.get_logger("app.access")
@@ -17,13 +19,10 @@ logger = structlog.get_logger("app.access")
 Level = Literal["info", "warning", "error"]
 
 ENCODER: Final = msgspec.json.Encoder()
+STDOUT: Final = LogStream(sys.__stdout__, lambda lines: logger.error("log lines lost", lines=lines))
 
 
-def _now() -> datetime:
-    return datetime.now(UTC)
-
-
-class AccessLine(msgspec.Struct, kw_only=True):
+class AccessLine(msgspec.Struct, kw_only=True, gc=False):
     """One request and its answer: no query string, no header, no body. The duration is in milliseconds.
 
     `code` is that of the problem, where the answer is one.
@@ -39,7 +38,7 @@ class AccessLine(msgspec.Struct, kw_only=True):
     request_id: str
     event: str = "request"
     level: Level = "info"
-    timestamp: datetime = msgspec.field(default_factory=_now)
+    timestamp: datetime = msgspec.field(default_factory=partial(datetime.now, UTC))
 
 
 def access(settings: Settings) -> Callable[[AccessLine], None]:
@@ -58,15 +57,26 @@ def access(settings: Settings) -> Callable[[AccessLine], None]:
 
 
 def _write_json(line: AccessLine) -> None:
-    """Encode the Struct as it is: 2.3 µs, where structlog's chain of processors takes 9.5."""
-    sys.stdout.buffer.write(ENCODER.encode(line) + b"\n")
-    sys.stdout.buffer.flush()
+    """Encode the Struct as it is, at a fraction of what structlog's chain of processors costs."""
+    STDOUT.append(ENCODER.encode(line) + b"\n")
 
 
 def _write_text(line: AccessLine) -> None:
     members = {name: value for name, value in msgspec.structs.asdict(line).items() if value is not msgspec.UNSET}
     event, level, _ = members.pop("event"), members.pop("level"), members.pop("timestamp")  # structlog adds its own
     getattr(logger, level)(event, **members)
+
+
+class Output:
+    """Where structlog leaves its lines. Its own loggers hold a lock, and a line about lost ones is logged under it."""
+
+    def __init__(self, *_: Any) -> None:
+        pass  # the name of the logger, which no line has
+
+    def info(self, line: str) -> None:
+        STDOUT.write(f"{line}\n")
+
+    debug = warning = error = critical = info
 
 
 def configure(settings: Settings) -> None:
@@ -81,13 +91,15 @@ def configure(settings: Settings) -> None:
         ]
     else:
         render = [
-            structlog.dev.ConsoleRenderer(colors=sys.stdout.isatty(), exception_formatter=structlog.dev.plain_traceback)
+            structlog.dev.ConsoleRenderer(
+                colors=bool(sys.stdout and sys.stdout.isatty()), exception_formatter=structlog.dev.plain_traceback
+            )
         ]
     level = logging.getLevelNamesMapping()[settings.log_level.upper()]
     structlog.configure(
         processors=[*shared, *render],
         wrapper_class=structlog.make_filtering_bound_logger(level),
-        logger_factory=structlog.PrintLoggerFactory(),
+        logger_factory=Output,
         cache_logger_on_first_use=False,
     )
     logging.config.dictConfig(
@@ -101,9 +113,7 @@ def configure(settings: Settings) -> None:
                     "processors": [structlog.stdlib.ProcessorFormatter.remove_processors_meta, *render],
                 }
             },
-            "handlers": {
-                "stdout": {"class": "logging.StreamHandler", "stream": "ext://sys.stdout", "formatter": "structured"}
-            },
+            "handlers": {"stdout": {"class": "logging.StreamHandler", "stream": STDOUT, "formatter": "structured"}},
             "root": {"handlers": ["stdout"], "level": max(level, logging.WARNING)},
             "loggers": {
                 "uvicorn": {"handlers": [], "propagate": True, "level": max(level, logging.INFO)},

@@ -10,13 +10,12 @@ from typing import Any
 
 import uvicorn
 
+from app.auth.mint import mint
 from app.db import migrations
-from app.development import banner, postgres
+from app.development import postgres
+from app.docs import DEVELOPMENT_USER, TOKEN_SECONDS
 from app.http.protocol import GatheringProtocol
 from app.settings import Settings
-
-KEEP_ALIVE_SECONDS = 75
-"""Longer than the 60 s of the usual load balancers, so that they, not we, close idle connections."""
 
 
 class Lifecycle:
@@ -51,7 +50,7 @@ def run(settings: Settings, *, host: str, port: int, **options: Any) -> None:
         if settings.development or settings.migrate_on_start:  # the workers would each do it
             migrations.upgrade(settings)
         if settings.development:
-            banner.show(settings, _address(host, port))
+            _greet(settings, host, port)
         uvicorn.run(
             "app.asgi:worker",
             factory=True,
@@ -63,7 +62,7 @@ def run(settings: Settings, *, host: str, port: int, **options: Any) -> None:
             ws="none",
             http=GatheringProtocol,
             proxy_headers=False,  # nothing here depends on the client's address or scheme
-            timeout_keep_alive=KEEP_ALIVE_SECONDS,
+            timeout_keep_alive=75,  # longer than load balancers' usual 60 s, so that not we close idle connections
             timeout_graceful_shutdown=settings.shutdown_timeout,
             **options,
         )
@@ -75,14 +74,20 @@ def _require_free(host: str, port: int) -> None:
         for family, _, _, _, address in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM):
             socket.create_server(address[:2], family=family).close()
     except OSError as error:
-        if error.errno == errno.EADDRINUSE:
-            raise SystemExit(
-                f"Port {port} is already in use; stop what listens there, or choose another --port."
-            ) from None
-        raise SystemExit(f"Cannot listen on {host}, port {port}: {error.strerror}.") from None
+        taken = f"Port {port} is already in use; stop what listens there, or choose another --port."
+        other = f"Cannot listen on {host}, port {port}: {error.strerror}."
+        raise SystemExit(taken if error.errno == errno.EADDRINUSE else other) from None
 
 
-def _address(host: str, port: int) -> str:
-    """Return the URL under which this machine reaches a server that listens on `host`."""
+def _greet(settings: Settings, host: str, port: int) -> None:
+    """Tell the person at the terminal how to use what is served; on purpose the token is not in the log."""
     reachable = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 - a comparison
-    return f"http://[{reachable}]:{port}" if ":" in reachable else f"http://{reachable}:{port}"
+    address = f"http://[{reachable}]:{port}" if ":" in reachable else f"http://{reachable}:{port}"
+    token = mint(settings, DEVELOPMENT_USER, TOKEN_SECONDS)
+    print(  # noqa: T201 - see above
+        f"\n  Documentation  {address}/docs  (you are signed in there as {DEVELOPMENT_USER})"
+        f"\n  Token, 24 h    {token}"
+        f"\n  Try it         curl -H 'Authorization: Bearer {token}' {address}/api/me/tasks"
+        f"\n  Data           {postgres.FOLDER}/ (delete the folder to start afresh)\n",
+        flush=True,
+    )

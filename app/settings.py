@@ -13,6 +13,8 @@ from typing import Annotated, Any, Final, Literal, Self, get_args, get_type_hint
 from dotenv import dotenv_values
 from msgspec import Meta, ValidationError, convert
 
+VERSION: Final = "0.1.0"
+
 PriorityCase = Literal["upper", "lower"]
 StatementMode = Literal["auto", "named", "unnamed"]
 Algorithm = Literal["HS256", "EdDSA", "Ed25519", "ES256", "ES384", "ES512", "RS256", "RS512", "PS256"]
@@ -21,6 +23,7 @@ Seconds = Annotated[float, Meta(ge=0.1, le=60)]
 
 MINIMUM_SECRET_BYTES: Final = 32
 MINIMUM_SECRET_LETTERS: Final = 8
+ADVICE: Final = "`openssl rand -base64 32` generates a good one"
 PLACEHOLDER: Final = re.compile(r"change[-_ ]?me|your[-_ ]|placeholder|example|better-auth-secret-123", re.IGNORECASE)
 ORIGIN: Final = re.compile(r"https?://[^/\s*?#@]+")
 ADDRESS: Final = re.compile(r"https?://[^/\s*?#@]+(/[^\s?#]*)?")
@@ -38,90 +41,65 @@ class Settings:
 
     database_url: str = field(repr=False)
     """PostgreSQL URL as Neon, Vercel or Docker hand it out."""
-
     better_auth_secret: str = field(default="", repr=False)
     """Secret shared with Better Auth, at least 32 bytes; verifies HS256 tokens."""
-
     better_auth_secrets: tuple[str, ...] = field(default=(), repr=False)
     """Secrets during a rotation in Better Auth's own form, `2:new,1:old`; each of them verifies tokens."""
-
     better_auth_url: str | None = None
     """Address of the Better Auth server. Switches on its own keys; its origin is their default issuer and audience."""
-
     jwks_url: str | None = None
     """Address of the public keys. Default `{BETTER_AUTH_URL}/api/auth/jwks`."""
-
     jwks_source: Literal["url", "database"] = "url"
     """`database` reads the keys from Better Auth's table `jwks` in the same database."""
-
     jwt_algorithm: tuple[Algorithm, ...] = ()
     """The algorithms that tokens may be signed with, comma-separated. Default all that there are keys for."""
-
     jwt_issuer: str | None = None
     """Required value of the claim `iss`. Default the origin of BETTER_AUTH_URL, where the token has to carry one."""
-
     jwt_audience: tuple[str, ...] = ()
     """Accepted values of the claim `aud`, comma-separated. Default as for the issuer."""
-
     accept_session_jwt: bool = False
     """Accept the JWT of Better Auth's session cookie cache as a bearer token, too."""
-
     check_user: bool = False
     """Refuse users that Better Auth's table `user` lacks or bans; asked once a minute per user."""
-
     database_pool_size: Annotated[int, Meta(ge=1, le=1000)] = 10
     """Connections each worker opens at most, as it needs them."""
-
     database_queue: Annotated[int, Meta(ge=0, le=100_000)] = 200
     """Requests of each worker that may wait for a connection; further ones are answered 503 at once."""
-
     database_timeout: Seconds = 4.5
     """Seconds a request may spend on the database, waiting and trying again included."""
-
     database_cold_start_timeout: Seconds = 10.0
     """The same, until a worker has reached the database for the first time."""
-
     database_connect_timeout: Seconds = 4.0
     """Seconds to open a connection; `connect_timeout` in the URL has precedence."""
-
     database_statements: StatementMode = "auto"
     """`named` keeps prepared statements in the server, `unnamed` suits every pooler, `auto` decides by the URL."""
-
     database_coalesce: bool = True
     """Send reads that wait for the same statement as one."""
-
     list_cache_bytes: Annotated[int, Meta(ge=0, le=2**34)] = 16 * 1024 * 1024
     """Memory of each worker for list bodies that the database confirms by revision; 0 turns it off."""
-
+    compress_lists: bool = True
+    """Pack lists of 1 KiB and more with zstd or gzip for clients that accept it; off behind a proxy that does so."""
     max_body_bytes: Annotated[int, Meta(ge=1024, le=2**24)] = 64 * 1024
     """Largest request body, in bytes; longer ones are answered 413."""
-
     priority_case: PriorityCase = "upper"
     """Case of `priority` in answers, `upper` or `lower`. Input is accepted in any case."""
-
     cors_origins: tuple[str, ...] = ()
     """Origins that browsers may call from, comma-separated; `*` allows any, without credentials."""
-
     shutdown_delay: Annotated[float, Meta(ge=0, le=60)] = 1.0
     """Seconds from SIGTERM in which requests are still taken, while `/ready` is 503."""
-
     shutdown_timeout: Annotated[int, Meta(ge=1, le=60)] = 7
     """Seconds that accepted requests have to end after that."""
-
     database_url_unpooled: str | None = field(default=None, repr=False)
     """Direct PostgreSQL URL, as Neon and Vercel name it; migrations connect with it. Default DATABASE_URL."""
-
     migrate_on_start: bool = False
     """Migrate before serving; replicas that start at once take turns."""
-
+    direct_dispatch: bool = True
+    """Call the handlers of ordinary requests directly; `false` sends every request through Litestar, to compare."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     """The least severe level that is logged."""
-
     log_format: Literal["json", "console"] = "json"
     """`json` for machines, `console` for people."""
-
-    development: bool = False
-    """Not a variable: whether DATABASE_URL is the embedded database."""
+    development: bool = False  # not a variable: whether DATABASE_URL is the embedded database
 
     @property
     def priority_names(self) -> tuple[str, str, str]:
@@ -136,22 +114,24 @@ class Settings:
     @property
     def issuer(self) -> str | None:
         """What `iss` has to be: JWT_ISSUER, or the origin that Better Auth signs with."""
-        origin = ORIGIN.match(self.better_auth_url or "")
-        return self.jwt_issuer or (origin and origin[0])
+        return self.jwt_issuer or self._origin
 
     @property
     def audiences(self) -> frozenset[str]:
         """What `aud` has to name: one of JWT_AUDIENCE, or the origin that Better Auth signs with."""
+        return frozenset(self.jwt_audience or filter(None, [self._origin]))
+
+    @property
+    def _origin(self) -> str | None:
         origin = ORIGIN.match(self.better_auth_url or "")
-        return frozenset(self.jwt_audience or ({origin[0]} if origin else ()))
+        return origin and origin[0]
 
     @property
     def keys_url(self) -> str | None:
         """Where the public keys are: JWKS_URL, or Better Auth's endpoint, below its base path if the URL has one."""
         if self.jwks_url or not self.better_auth_url:
             return self.jwks_url
-        has_path = not ORIGIN.fullmatch(self.better_auth_url)
-        return f"{self.better_auth_url}/jwks" if has_path else f"{self.better_auth_url}/api/auth/jwks"
+        return self.better_auth_url + ("/api/auth/jwks" if self.better_auth_url == self._origin else "/jwks")
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str | None] | None = None) -> Self:
@@ -188,17 +168,12 @@ def _require_complete(values: Mapping[str, Any]) -> None:
     has_secret = not values.keys().isdisjoint({"better_auth_secret", "better_auth_secrets"})
     has_keys = "better_auth_url" in values or "jwks_url" in values or values.get("jwks_source") == "database"
     if has_keys and "better_auth_url" not in values and not {"jwt_issuer", "jwt_audience"} <= values.keys():
-        raise SettingsError(
-            "JWKS_URL and JWKS_SOURCE need BETTER_AUTH_URL, or JWT_ISSUER and JWT_AUDIENCE, beside them."
-        )
+        raise SettingsError("JWKS_URL and JWKS_SOURCE need BETTER_AUTH_URL, or JWT_ISSUER and JWT_AUDIENCE, too.")
     if "database_url" not in values:
         direct = "DATABASE_URL_UNPOOLED is set, but DATABASE_URL is not; the server needs it."
         raise SettingsError(direct if "database_url_unpooled" in values else "DATABASE_URL is not set.")
     if not has_secret and not has_keys:
-        raise SettingsError(
-            "BETTER_AUTH_SECRET is not set, and neither is BETTER_AUTH_URL; set one of them to what your Better Auth"
-            " server uses."
-        )
+        raise SettingsError("BETTER_AUTH_SECRET is not set, nor is BETTER_AUTH_URL; set what Better Auth itself uses.")
     usable = ({"HS256"} if has_secret else set()) | (ASYMMETRIC if has_keys else set())
     if usable.isdisjoint(values.get("jwt_algorithm", usable)):
         raise SettingsError("JWT_ALGORITHM allows only algorithms that there are no keys for.")
@@ -206,11 +181,9 @@ def _require_complete(values: Mapping[str, Any]) -> None:
 
 def _secret(text: str) -> str:
     if len(text.encode()) < MINIMUM_SECRET_BYTES:
-        raise ValueError(
-            f"it is shorter than {MINIMUM_SECRET_BYTES} bytes; `openssl rand -base64 32` generates a good one"
-        )
+        raise ValueError(f"it is shorter than {MINIMUM_SECRET_BYTES} bytes; {ADVICE}")
     if PLACEHOLDER.search(text) or len(set(text)) < MINIMUM_SECRET_LETTERS:
-        raise ValueError("it looks like a placeholder; `openssl rand -base64 32` generates a good one")
+        raise ValueError(f"it looks like a placeholder; {ADVICE}")
     return text
 
 

@@ -16,6 +16,7 @@ import pytest
 from dotenv import dotenv_values
 from litestar import Litestar
 from litestar.routes import HTTPRoute
+from msgspec import structs
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
@@ -23,7 +24,8 @@ import app as package
 from app.db import migrations
 from app.development.defaults import missing
 from app.errors import Problem
-from app.settings import Settings
+from app.settings import VERSION, Settings
+from app.tasks.schemas import Task
 from tests.conftest import client_of, random_user, running
 from tests.servers import serving
 
@@ -104,8 +106,8 @@ def error_codes(of: type[Problem] = Problem) -> Iterator[tuple[int, str]]:
 
 
 def test_version_is_the_same_everywhere() -> None:
-    assert PROJECT["project"]["version"] == package.__version__
-    assert f"## [{package.__version__}]" in (ROOT / "CHANGELOG.md").read_text()
+    assert PROJECT["project"]["version"] == VERSION
+    assert f"## [{VERSION}]" in (ROOT / "CHANGELOG.md").read_text()
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
@@ -250,3 +252,12 @@ async def test_documented_statements_after_a_restore_make_lists_new_and_leave_ta
         assert written.status_code == 200
         assert written.json()["revision"] == int(listed.headers["ETag"].strip('"')) + 1
         assert (await client.post("/api/me/tasks", json={"title": "Next"})).json()["id"] > 1_000_000
+
+
+def test_api_document_lists_every_field_of_a_task_and_shows_it_in_the_example() -> None:
+    fields_ = {field.name for field in structs.fields(Task)}
+    [table] = re.findall(r"^\| Field \|.*\n\|[-|]*\n((?:\|.*\n)*)", API, flags=re.MULTILINE)
+    listed = {name for row in table.splitlines() for name in re.findall(r"`(\w+)`", row.split("|")[1])}
+    assert listed == fields_
+    [example] = re.findall(r"## The task\n\n```json\n(.*?)```", API, flags=re.DOTALL)
+    assert json.loads(example).keys() == fields_

@@ -166,10 +166,10 @@ def test_either_variable_for_secrets_is_enough_and_the_list_comes_first() -> Non
 
 
 def test_representation_shows_no_secret_and_no_password() -> None:
-    more = {"BETTER_AUTH_SECRETS": f"1:{OLD}", "DATABASE_URL_UNPOOLED": "direct"}
+    more = {"BETTER_AUTH_SECRETS": f"1:{OLD}", "DATABASE_URL_UNPOOLED": "unpooled-url"}
     shown = repr(Settings.from_env({**PRODUCTION, **more}))
     assert "log_level='info'" in shown
-    for hidden in (SECRET, OLD, "hushhush", "direct"):
+    for hidden in (SECRET, OLD, "hushhush", "unpooled-url"):
         assert hidden not in shown
 
 

@@ -12,11 +12,8 @@ from app.auth.caller import Caller, Refused
 from app.auth.tokens import TokenVerifier
 from app.errors import Problem
 
-PUBLIC: Final = {"public": True}
-"""Options of a handler that needs no token. Exemptions are marked here, never by path."""
-
-ME: Final = "me"
-"""Stands for the caller's own id in every path."""
+PUBLIC: Final = {"public": True}  # options of a handler that needs no token; exemptions are marked here, never by path
+ME: Final = "me"  # stands for the caller's own id in every path
 
 logger = structlog.get_logger("app.auth")
 
@@ -51,13 +48,17 @@ class BearerToken(ASGIMiddleware):
     async def handle(self, scope: Scope, receive: Receive, send: Send, next_app: ASGIApp) -> None:
         """Check every method but OPTIONS, which tells no more than the documentation."""
         if scope["type"] == ScopeType.HTTP and scope["method"] != "OPTIONS":
-            caller = scope["user"] = await authenticate(scope, self._verifier)
-            require_own_path(scope["path_params"].get("user_id"), caller)
+            await self.check(scope)
         await next_app(scope, receive, send)
+
+    async def check(self, scope: HTTPScope) -> None:
+        """Put the caller into the scope. Raises what `authenticate` and `require_own_path` raise."""
+        caller = scope["user"] = await authenticate(scope, self._verifier)
+        require_own_path(scope["path_params"].get("user_id"), caller)
 
 
 async def authenticate(scope: HTTPScope, verifier: TokenVerifier) -> Caller:
-    """Return who sent a request, by its one header `Authorization: Bearer` (RFC 6750); cookies and URLs are never read.
+    """Return whose token the one header `Authorization: Bearer` carries (RFC 6750); cookies and URLs are never read.
 
     Raises Unauthorized, or a Problem (503) if nobody can tell now.
     """

@@ -17,19 +17,11 @@ from app.settings import Settings
 SUBJECT: Final = re.compile(r"[A-Za-z0-9_-]{1,128}")
 DISPLAYABLE: Final = re.compile(r"[^\0\ud800-\udfff]{0,320}")
 """What PostgreSQL can store as text, in a length that can be shown."""
-
-LEEWAY_SECONDS: Final = 10
-"""Tolerance for `iat` and `nbf`; `exp` has none."""
-
-FAR_FUTURE: Final = 10**12
-"""Seconds since 1970 that no clock shows; NaN and infinity are not below it either."""
-
+LEEWAY_SECONDS: Final = 10  # tolerance for `iat` and `nbf`; `exp` has none
+FAR_FUTURE: Final = 10**12  # seconds since 1970 that no clock shows; NaN and infinity are not below it either
 PURPOSES: Final = ("type", "token_use", "purpose", "requestType", "updateTo")
 """Claims that mark a token made for something else."""
-
-IDENTITIES: Final = ("userId", "user_id", "id", "user.id", "session.userId")
-"""Claims beside `sub` that may name a user."""
-
+IDENTITIES: Final = ("userId", "user_id", "id", "user.id", "session.userId")  # claims beside `sub` that may name a user
 SESSION_CLAIMS: Final = {"session", "user", "updatedAt", "version", "iat", "exp"}
 
 
@@ -40,7 +32,7 @@ def caller_of(claims: dict[str, Any], settings: Settings, *, signed_with_secret:
     keys sign access tokens only, but with whatever columns a project gives its users.
     """
     _check_times(claims)
-    if signed_with_secret and settings.accept_session_jwt and _is_session(claims):
+    if signed_with_secret and settings.accept_session_jwt and {"session", "user"} <= claims.keys():
         return _caller_of_session(claims)
     if signed_with_secret:
         _check_purpose(claims)
@@ -57,10 +49,6 @@ def caller_of(claims: dict[str, Any], settings: Settings, *, signed_with_secret:
     if not isinstance(claims.get("jti", ""), str):
         raise Refused("its `jti` is not text")
     return Caller(subject, _display(claims.get("email")), _display(claims.get("name")))
-
-
-def _is_session(claims: dict[str, Any]) -> bool:
-    return "session" in claims and "user" in claims
 
 
 def _caller_of_session(claims: dict[str, Any]) -> Caller:
@@ -104,7 +92,7 @@ def _seconds(claims: dict[str, Any], name: str) -> float | None:
 
 
 def _check_purpose(claims: dict[str, Any]) -> None:
-    if _is_session(claims):
+    if {"session", "user"} <= claims.keys():
         raise Refused("it is a session JWT of the cookie cache: set ACCEPT_SESSION_JWT=true, or fetch /api/auth/token")
     for name in PURPOSES:
         if name in claims:

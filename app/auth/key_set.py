@@ -11,12 +11,8 @@ from app.auth.keys import VerificationKey, read_keys
 from app.errors import RETRY_SOON, Problem
 
 TTL_SECONDS: Final = 300
-COOLDOWN_SECONDS: Final = 5
-"""Least time between two fetches, so that unknown key ids cannot make us hammer the issuer."""
-
-KEEP_SECONDS: Final = 3600
-"""How long keys outlive an issuer that does not answer."""
-
+COOLDOWN_SECONDS: Final = 5  # least time between two fetches, so that unknown key ids cannot make us hammer the issuer
+KEEP_SECONDS: Final = 3600  # how long keys outlive an issuer that does not answer
 TIMEOUT_SECONDS: Final = 3
 
 logger = structlog.get_logger("app.auth")
@@ -35,9 +31,7 @@ class KeySet:
     def __init__(self, fetch: Callable[[], Awaitable[list[Any]]]) -> None:
         self._fetch = fetch
         self._keys: dict[str, VerificationKey] = {}
-        self._fetched_at = float("-inf")
-        self._attempted_at = float("-inf")
-        self._searched_at = float("-inf")
+        self._fetched_at = self._attempted_at = self._searched_at = float("-inf")
         self._failed = False
         self._refreshing: asyncio.Task[None] | None = None
 
@@ -65,12 +59,9 @@ class KeySet:
         return None
 
     def _refresh(self) -> asyncio.Task[None] | None:
-        """Return the fetch under way, or start one if it is time to.
-
-        For keys that are old and in search of an unknown id it cools down apart, so that a key made right after a fetch
-        is found at once.
-        """
+        """Return the fetch under way, or start one if it is time to."""
         now = time.monotonic()
+        # in search of an unknown id it cools down apart, so that a key made right after a fetch is found at once
         is_search = now - self._fetched_at < TTL_SECONDS
         last = self._searched_at if is_search else self._attempted_at
         if self._refreshing is None and now - last >= COOLDOWN_SECONDS:

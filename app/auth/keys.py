@@ -21,12 +21,7 @@ from app.db.statement import Statement
 MINIMUM_RSA_BITS: Final = 2048
 MAXIMUM_KEYS: Final = 20
 MAXIMUM_BYTES: Final = 64 * 1024
-HEADERS: Final = {"Accept": "application/json", "Accept-Encoding": "identity"}
-"""Not compressed, because the limit counts what arrives."""
-
-EDDSA: Final = ("EdDSA", "Ed25519")
-"""Two names of one algorithm (RFC 8037, RFC 9864)."""
-
+EDDSA: Final = ("EdDSA", "Ed25519")  # two names of one algorithm (RFC 8037, RFC 9864)
 ALGORITHMS: Final = {
     ("OKP", "Ed25519"): EDDSA,
     ("EC", "P-256"): ("ES256",),
@@ -35,7 +30,6 @@ ALGORITHMS: Final = {
     ("RSA", None): ("RS256", "RS512", "PS256"),
 }
 """What a key may verify, by its type and curve."""
-
 TABLE: Final = Statement(
     """
 SELECT coalesce(json_agg(json_build_array(
@@ -66,12 +60,6 @@ class JWK(Struct, frozen=True, omit_defaults=True):
     e: str | None = None
 
 
-class JWKSet(Struct):
-    """Its keys are read one by one, so that an unusable one spoils none of the others."""
-
-    keys: list[Any]
-
-
 class VerificationKey(Struct, frozen=True, eq=False):
     """A public key and the algorithms it may verify."""
 
@@ -81,10 +69,7 @@ class VerificationKey(Struct, frozen=True, eq=False):
 
 
 def read_keys(entries: Sequence[Any], known: Mapping[str, VerificationKey]) -> dict[str, VerificationKey]:
-    """Read the members of a JWK set, by key id. Unusable keys are left out; unchanged ones stay the objects in `known`.
-
-    Raises ValueError for too many.
-    """
+    """Read the usable keys, by id; unchanged ones stay the objects in `known`. Raises ValueError for too many."""
     if len(entries) > MAXIMUM_KEYS:
         raise ValueError(f"more than {MAXIMUM_KEYS} keys")
     ids = Counter(entry["kid"] for entry in entries if isinstance(entry, dict) and isinstance(entry.get("kid"), str))
@@ -120,9 +105,10 @@ def _read(jwk: JWK) -> VerificationKey | None:
 async def fetch_endpoint(url: str) -> list[Any]:
     """Return the keys of the set at `url`. Redirects and large answers are errors; the caller sets a deadline."""
     body = b""
+    headers = {"Accept": "application/json", "Accept-Encoding": "identity"}  # the limit counts what arrives
     async with (
         httpx.AsyncClient(verify=_tls(), follow_redirects=False, timeout=None) as client,  # noqa: S113 - see above
-        client.stream("GET", url, headers=HEADERS) as response,
+        client.stream("GET", url, headers=headers) as response,
     ):
         if response.status_code != httpx.codes.OK:
             raise ValueError(f"status {response.status_code}")
@@ -130,7 +116,7 @@ async def fetch_endpoint(url: str) -> list[Any]:
             body += chunk
             if len(body) > MAXIMUM_BYTES:
                 raise ValueError("too large")
-    return convert(json.decode(body), JWKSet).keys  # in two steps: msgspec lets wrong UTF-8 pass in what it skips
+    return convert(json.decode(body)["keys"], list[Any])  # msgspec would let wrong UTF-8 pass in what a type skips
 
 
 @cache

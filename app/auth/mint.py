@@ -7,10 +7,7 @@ from app.settings import Settings, SettingsError
 
 
 def mint(settings: Settings, user_id: str, seconds: int) -> str:
-    """Sign an access token for `user_id` that this service accepts for `seconds`, as a bridge to Better Auth would.
-
-    Raises SettingsError where no secret is configured.
-    """
+    """Sign a token that is accepted for `seconds`, as a bridge would. Raises SettingsError if there is no secret."""
     if not settings.secrets:
         raise SettingsError("BETTER_AUTH_SECRET is not set, and nobody but Better Auth can sign with its own keys.")
     now = int(time.time())

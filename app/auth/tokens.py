@@ -32,7 +32,6 @@ MAXIMUM_DEPTH: Final = 32
 CACHE_ENTRIES: Final = 4096
 CACHE_TOKEN_LENGTH: Final = 4096
 CACHE_SECONDS: Final = 60
-
 HINTS: Final = {SYMMETRIC: ": set BETTER_AUTH_SECRET"} | dict.fromkeys(ASYMMETRIC, ": set BETTER_AUTH_URL")
 
 SIGNATURES: Final = jwt.PyJWS()
@@ -134,7 +133,6 @@ class TokenVerifier:
 
 
 def _claims(token: str, algorithm: str, keys: Iterable[Any], hint: str) -> dict[str, Any]:
-    """Return the claims that one of the keys signed."""
     for key in keys:
         with suppress(jwt.PyJWTError, ValueError, TypeError):
             return _object(SIGNATURES.decode(token, key, algorithms=[algorithm]), "payload")
@@ -163,7 +161,6 @@ def _refuse_constant(name: str) -> None:
 
 
 def _other_kind(token: str) -> str:
-    """Say what it is instead of a signed JWT."""
     if SESSION_TOKEN.fullmatch(token):
         return "it is a session token, not a JWT: call /api/auth/token with it to get one"
     if token.count(".") == 4:  # noqa: PLR2004 - parts of a JWE (RFC 7516)

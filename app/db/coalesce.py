@@ -87,14 +87,16 @@ class Coalescer:
         self._statements: dict[Statement, LateralStatement] = {}
         self._tasks: set[asyncio.Task[None]] = set()
 
-    async def fetch(self, statement: Statement, values: Values) -> asyncpg.Record | None:
+    async def fetch(
+        self, loop: asyncio.AbstractEventLoop, statement: Statement, values: Values
+    ) -> asyncpg.Record | None:
         """Return the first row or None. Raises QueueFull and what `ask` raises."""
         key = (statement, *[values[name] for name in statement.shared])
         group = self._groups.get(key)
         if group is None:
             group = self._groups[key] = Group(key, statement)
         if group.is_busy() and not self._turns.full:
-            return await self._wait(group, values)
+            return await self._wait(loop, group, values)
         sent = monotonic()
         group.sent.append(sent)
         try:
@@ -109,8 +111,8 @@ class Coalescer:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
-    async def _wait(self, group: Group, values: Values) -> asyncpg.Record | None:
-        answer = asyncio.get_running_loop().create_future()
+    async def _wait(self, loop: asyncio.AbstractEventLoop, group: Group, values: Values) -> asyncpg.Record | None:
+        answer = loop.create_future()
         group.waiting[answer] = values
         self._turns.waiting += 1
         self._watch(group)

@@ -12,7 +12,7 @@ from typing import Any, Literal, Self
 from sqlalchemy import PoolProxiedConnection
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from app.db.failures import QueueFull, is_transient, was_refused
+from app.db.failures import QueueFull, outlook, was_refused
 
 
 class Turns(asyncio.Semaphore):
@@ -66,11 +66,11 @@ class Lease:
     As a context manager it goes back to those that are idle, unless nobody knows what is still on its way on it.
     """
 
-    __slots__ = ("_idle", "_pooled", "driver", "generation", "statements")
+    __slots__ = ("_idle", "driver", "generation", "pooled", "statements")
 
     def __init__(self, pooled: PoolProxiedConnection, idle: list["Lease"]) -> None:
-        self._pooled = pooled
         self._idle = idle
+        self.pooled = pooled
         self.driver: Any = pooled.driver_connection
         self.statements: dict[str, Any] = {}
         self.generation: int | None = None
@@ -79,18 +79,10 @@ class Lease:
         return self
 
     def __exit__(self, _type: object, error: BaseException | None, _traceback: object) -> None:
-        if error is None or (was_refused(error) and not is_transient(error)):
+        if error is None or (was_refused(error) and not outlook(error).retry):
             self._idle.append(self)
         else:
-            self.end()
-
-    def end(self) -> None:
-        """Close the connection; its place in the pool is free for another."""
-        self._pooled.invalidate()
-
-    def release(self) -> None:
-        """Give the connection back to the engine's pool."""
-        self._pooled.close()
+            self.pooled.invalidate()
 
 
 class Connections:
@@ -110,7 +102,7 @@ class Connections:
             lease = self._idle.pop()
             if not lease.driver.is_closed():
                 return lease
-            lease.end()
+            lease.pooled.invalidate()
         return Lease(await self._engine.raw_connection(), self._idle)
 
     @asynccontextmanager
@@ -118,10 +110,10 @@ class Connections:
         """Make sure that the engine's pool can hand out a connection for the length of the block. Raises QueueFull."""
         async with self.turns:
             if self._idle:
-                self._idle.pop().release()
+                self._idle.pop().pooled.close()
             yield
 
     def close(self) -> None:
         """Give what is idle back to the engine's pool."""
         while self._idle:
-            self._idle.pop().release()
+            self._idle.pop().pooled.close()

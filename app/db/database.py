@@ -12,8 +12,9 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.db import coalesce, url
 from app.db.connections import Connections
+from app.db.deadline import Deadline
 from app.db.engine import create_engine
-from app.db.failures import AnswerLost, PlanRefused, needs_values_to_plan, retry, was_refused
+from app.db.failures import AnswerLost, StatementOutdated, retry, was_refused
 from app.db.statement import Preparation, Statement
 from app.settings import Settings
 
@@ -33,6 +34,7 @@ class Database:
         self._budget = max(settings.database_timeout, settings.database_cold_start_timeout)
         self._coalescer = coalesce.Coalescer(self._connections.turns, self._ask, self._ask_for_several)
         self._coalesce = settings.database_coalesce
+        self._loop: asyncio.AbstractEventLoop | None = None
 
     async def fetch(self, statement: Statement, values: Mapping[str, Any]) -> asyncpg.Record | None:
         """Run one statement in autocommit, on the driver's own connection, and return its first row or None.
@@ -42,19 +44,19 @@ class Database:
         asyncpg.PostgresError for what the server refuses, QueueFull, AnswerLost, and OSError, TimeoutError or
         asyncpg.InterfaceError where the server cannot be asked.
         """
-        async with asyncio.timeout(self._budget):
+        loop = self._loop = self._loop or asyncio.get_running_loop()
+        with Deadline(loop, self._budget):
             if self._coalesce and statement.varying and not self._preparation.distributed:
-                return await self._coalescer.fetch(statement, values)
+                return await self._coalescer.fetch(loop, statement, values)
             async with self._connections.turns:
                 return await self._ask(statement, values)
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[AsyncSession]:
-        """Begin a transaction for the block and commit it at its end.
-
-        Raises QueueFull, AnswerLost for a commit without an answer, and what `fetch` raises.
-        """
-        async with asyncio.timeout(self._timeout), self._connections.reserved(), await retry(self._session) as session:
+        """Commit the block at its end. Raises what `fetch` raises, and AnswerLost for a commit without an answer."""
+        session = AsyncSession(self.engine, expire_on_commit=False)
+        async with asyncio.timeout(self._timeout), self._connections.reserved(), session:
+            await retry(session.connection)  # up to here nothing has been sent
             yield session
             try:
                 await session.commit()
@@ -64,7 +66,6 @@ class Database:
                 raise AnswerLost from error
 
     async def close(self) -> None:
-        """Close every connection."""
         await self._coalescer.close()
         self._connections.close()
         await self.engine.dispose()
@@ -88,21 +89,11 @@ class Database:
                 sent = True
                 answer = await fetch(prepared, *arguments)
             except BaseException as error:
-                preparation.learn_from(error)
+                outdated = preparation.learn_from(error, lease)
                 if sent and statement.writes and not was_refused(error):
                     raise AnswerLost from error
-                if needs_values_to_plan(error) and lease.generation != preparation.generation:
-                    raise PlanRefused from error
+                if outdated:
+                    raise StatementOutdated from error
                 raise
         self._budget = self._timeout
         return answer
-
-    async def _session(self) -> AsyncSession:
-        """Return a session that has a connection: up to here, nothing has been sent."""
-        session = AsyncSession(self.engine, expire_on_commit=False)
-        try:
-            await session.connection()
-        except BaseException:
-            await session.close()
-            raise
-        return session

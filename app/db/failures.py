@@ -16,20 +16,32 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 T = TypeVar("T")
 
 
+class QueueFull(Exception):  # noqa: N818 - what happened, as in the standard library's own connection errors
+    """Every connection is busy and the queue for them is full."""
+
+
+class AnswerLost(Exception):  # noqa: N818 - the same
+    """A write was sent, and no answer says whether it took effect."""
+
+
+class StatementOutdated(Exception):  # noqa: N818 - the same
+    """A statement brought no answer as it was prepared; the next attempt prepares it in another way."""
+
+
 class Outlook(NamedTuple):
-    """What to expect of a database in trouble."""
+    """What to expect of the database after a failure."""
 
     retry: bool
     """The same statement may succeed a moment later, on another connection."""
-
     wait: bool
     """The server is starting, stopping or full; a migration waits for it."""
+    unavailable: bool = True
+    """It is the database's trouble, not the client's and no bug of ours."""
 
 
-TROUBLE: Final = {
-    # SQLSTATE: retry, wait
+SQLSTATES: Final = {  # retry, wait
     "08": Outlook(True, True),  # connection exception
-    "0A000": Outlook(False, False),  # a statement outlived its schema, or the server cannot plan it
+    "0A000": Outlook(False, False),  # not supported
     "25006": Outlook(False, False),  # read-only after a failover
     "26000": Outlook(True, False),  # the prepared statement is gone from the server
     "28": Outlook(False, False),  # the credentials are refused
@@ -47,32 +59,29 @@ TROUBLE: Final = {
     "58": Outlook(True, False),  # system error
     "XX": Outlook(True, False),  # internal error; Neon's proxy reports a compute that it cannot reach with it
 }
-"""Every SQLSTATE (PostgreSQL documentation, appendix A) that is the database's trouble and not the client's. The
-longest prefix counts."""
-
-WRAPPERS: Final = (DBAPIError, AsyncAdapt_asyncpg_dbapi.Error, RepositoryError)
+"""By prefix (PostgreSQL documentation, appendix A); the longest counts."""
+NOT_THE_DATABASE: Final = Outlook(False, False, unavailable=False)
 
 FIRST_PAUSE: Final = 0.05
 LONGEST_PAUSE: Final = 0.5
 
 
-class QueueFull(Exception):  # noqa: N818 - what happened, as in the standard library's own connection errors
-    """Every connection is busy and the queue for them is full."""
-
-
-class AnswerLost(Exception):  # noqa: N818 - the same
-    """A write was sent, and no answer says whether it took effect."""
-
-
-class PlanRefused(Exception):  # noqa: N818 - the same
-    """The server did not run a statement as it was prepared; the next attempt prepares it in another way."""
-
-
-def driver_error(error: BaseException) -> BaseException:
-    """Return what asyncpg or the network raised; SQLAlchemy and Advanced Alchemy wrap it."""
-    while isinstance(error, WRAPPERS) and (inner := error.__cause__ or getattr(error, "orig", None)) is not None:
-        error = inner
-    return error
+def outlook(error: BaseException) -> Outlook:
+    """Return what to expect of the database after this failure."""
+    error = driver_error(error)
+    match error:
+        case asyncpg.PostgresError():
+            state = sqlstate(error)
+            return next((SQLSTATES[state[:n]] for n in (5, 3, 2) if state[:n] in SQLSTATES), NOT_THE_DATABASE)
+        case ssl.SSLCertVerificationError() | PoolTimeoutError():
+            return Outlook(False, False)
+        case ssl.SSLError() | asyncpg.InterfaceError() | asyncpg.InternalClientError() | StatementOutdated():
+            return Outlook(True, False)
+        case socket.gaierror():
+            return Outlook(error.errno == socket.EAI_AGAIN, True)
+        case OSError():
+            return Outlook(True, True)
+    return NOT_THE_DATABASE
 
 
 def was_refused(error: BaseException) -> bool:
@@ -80,71 +89,25 @@ def was_refused(error: BaseException) -> bool:
     error = driver_error(error)
     if isinstance(error, asyncpg.DataError):  # from either of them
         return True
-    if isinstance(error, asyncpg.PostgresError):
-        return (getattr(error, "severity_en", None) or getattr(error, "severity", None)) == "ERROR"
-    return False
+    severity = getattr(error, "severity_en", None) or getattr(error, "severity", None)
+    return isinstance(error, asyncpg.PostgresError) and severity == "ERROR"
 
 
-def is_unavailable(error: BaseException) -> bool:
-    """Tell whether the failure is the database's trouble, not the client's and no bug of ours."""
-    error = driver_error(error)
-    trouble = (OSError, PoolTimeoutError, asyncpg.InterfaceError, asyncpg.InternalClientError)
-    return _outlook(error) is not None or isinstance(error, trouble)
+def sqlstate(error: BaseException) -> str:
+    """Return the code that the server gave, or nothing."""
+    return getattr(driver_error(error), "sqlstate", None) or ""
 
 
-def is_transient(error: BaseException) -> bool:
-    """Tell whether the same statement may succeed a moment later, on another connection."""
-    error = driver_error(error)
-    if isinstance(error, PlanRefused) or has_outlived_schema(error):
-        return True
-    match error:
-        case asyncpg.PostgresError():
-            outlook = _outlook(error)
-            return outlook is not None and outlook.retry
-        case ssl.SSLCertVerificationError():
-            return False
-        case socket.gaierror():
-            return bool(error.errno == socket.EAI_AGAIN)
-    return isinstance(error, OSError | asyncpg.InterfaceError)
-
-
-def is_starting(error: BaseException) -> bool:
-    """Tell whether the server cannot be reached yet: it is starting, stopping or full, or nothing listens there."""
-    error = driver_error(error)
-    outlook = _outlook(error)
-    if outlook is not None:
-        return outlook.wait
-    return isinstance(error, OSError) and not isinstance(error, ssl.SSLError)
-
-
-def is_unstorable(error: BaseException) -> bool:
-    """Tell whether PostgreSQL, or asyncpg on its behalf, cannot represent a value."""
-    return _sqlstate(driver_error(error)).startswith("22")
-
-
-def is_duplicate(error: BaseException) -> bool:
-    """Tell whether a row with the same key exists."""
-    return _sqlstate(driver_error(error)) == "23505"
-
-
-def has_outlived_schema(error: BaseException) -> bool:
-    """Tell whether the types of a prepared statement have changed since; asyncpg 0.32 has four ways to say so."""
-    changed = (asyncpg.InvalidCachedStatementError, asyncpg.InternalClientError, AssertionError, BufferError)
-    return isinstance(error, changed)
-
-
-def is_lost(error: BaseException) -> bool:
-    """Tell whether a named statement came to another connection: PgBouncer below 1.21 mixes them up."""
-    return isinstance(error, asyncpg.InvalidSQLStatementNameError | asyncpg.DuplicatePreparedStatementError)
-
-
-def needs_values_to_plan(error: BaseException) -> bool:
-    """Tell whether the server cannot plan a statement for any parameters, as Citus cannot: nothing of it was run."""
-    return isinstance(error, asyncpg.FeatureNotSupportedError) and not has_outlived_schema(error)
+def driver_error(error: BaseException) -> BaseException:
+    """Return what asyncpg or the network raised; SQLAlchemy and Advanced Alchemy wrap it."""
+    wrappers = (DBAPIError, AsyncAdapt_asyncpg_dbapi.Error, RepositoryError)
+    while isinstance(error, wrappers) and (inner := error.__cause__ or getattr(error, "orig", None)):
+        error = inner
+    return error
 
 
 def description(error: BaseException | None) -> dict[str, list[str]]:
-    """Return the names and the SQLSTATEs of the error and of what it was raised from, outermost first, for the log."""
+    """Return the names and SQLSTATEs of the error and of what it was raised from, outermost first, for the log."""
     chain = []
     while error is not None:
         chain.append(error)
@@ -161,7 +124,7 @@ async def retry(attempt: Callable[[], Awaitable[T]]) -> T:
             try:
                 return await attempt()
             except Exception as error:
-                if not is_transient(error):
+                if not outlook(error).retry:
                     raise
                 failure = error
             await pause(number)
@@ -174,12 +137,3 @@ async def pause(attempt: int) -> None:
     """Wait after a failed attempt: longer each time, with jitter, lest what failed together return together."""
     longest = min(FIRST_PAUSE * 2.0**attempt, LONGEST_PAUSE)
     await asyncio.sleep(longest * random.uniform(0.5, 1))  # noqa: S311 - no secret
-
-
-def _outlook(error: BaseException) -> Outlook | None:
-    state = _sqlstate(error)
-    return next((TROUBLE[state[:length]] for length in (5, 3, 2) if state[:length] in TROUBLE), None)
-
-
-def _sqlstate(error: BaseException) -> str:
-    return getattr(error, "sqlstate", None) or ""

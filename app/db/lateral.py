@@ -10,7 +10,9 @@ from typing import Any, Self
 import sqlalchemy as sa
 from sqlalchemy.sql import visitors
 
-from app.db.statement import DIALECT, ZERO, Statement
+from app.db.statement import DIALECT, Statement
+
+ZERO = sa.literal_column("0", sa.BigInteger)
 
 
 class LateralStatement(Statement):

@@ -7,7 +7,7 @@ import asyncio
 import random
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 from pathlib import Path
 from typing import Any, Final
 
@@ -15,10 +15,10 @@ import structlog
 from advanced_alchemy.config import AlembicAsyncConfig, SQLAlchemyAsyncConfig
 from sqlalchemy import Connection, MetaData, NullPool, event
 from sqlalchemy.exc import DBAPIError
-from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from app.db import url
-from app.db.failures import driver_error, is_starting
+from app.db.failures import driver_error, outlook, sqlstate
 from app.settings import Settings
 
 PROJECT: Final = Path(__file__).parents[2]
@@ -27,25 +27,15 @@ VERSION_TABLE: Final = "tasks_version"
 
 START_SECONDS: Final = 30.0
 """How long to wait for a database that does not answer yet: one that starts beside us, or a suspended compute."""
-
-TURN_SECONDS: Final = 300.0
-"""How long to wait while another process migrates."""
-
+TURN_SECONDS: Final = 300.0  # how long to wait while another process migrates
 LOCK_SECONDS: Final = 2.0
 """How long a statement may wait for a lock. Whoever wants the same table waits behind it, so this is well below the
 4.5 seconds that a request has."""
-
 RETRY_SECONDS: Final = 20.0
 """How long to try again after that, with pauses in which the requests that queued up are served."""
-
 RETRY_PAUSE_SECONDS: Final = 2.0
 POLL_SECONDS: Final = 0.5
-REPORT_SECONDS: Final = 10.0
-
-LOCK_NOT_AVAILABLE: Final = "55P03"
-
 TAKE_TURN: Final = f"SELECT WHERE pg_try_advisory_xact_lock(hashtext('{VERSION_TABLE}'))"
-STAY: Final = "SET LOCAL idle_in_transaction_session_timeout = 0"
 
 logger = structlog.get_logger("app.db.migrations")
 
@@ -76,12 +66,9 @@ def configuration(settings: Settings, metadata: MetaData | None = None) -> SQLAl
 
 def create_engine(settings: Settings) -> AsyncEngine:
     """Return an engine for migrations: on the direct URL if there is one, without limits on the time of a statement."""
-    variable = "DATABASE_URL_UNPOOLED" if settings.database_url_unpooled else "DATABASE_URL"
-    address = url.parse(
-        settings.database_url_unpooled or settings.database_url,
-        connect_timeout=settings.database_connect_timeout,
-        variable=variable,
-    )
+    direct = settings.database_url_unpooled
+    variable, text = ("DATABASE_URL_UNPOOLED", direct) if direct else ("DATABASE_URL", settings.database_url)
+    address = url.parse(text, connect_timeout=settings.database_connect_timeout, variable=variable)
     engine = create_async_engine(
         address.url,
         poolclass=NullPool,
@@ -97,13 +84,13 @@ async def run(engine: AsyncEngine, migrate: Callable[[Connection], None]) -> Non
 
     It is called again, on a new connection, after it was refused a lock on a table. Raises MigrationError.
     """
-    async with _connected(engine) as connection, _turn(connection):
+    async with aclosing(await _connect(engine)) as connection, _turn(connection):
         for pause in _pauses(RETRY_SECONDS, "a migration waits for a lock on a table", each=RETRY_PAUSE_SECONDS):
             try:
                 async with engine.connect() as fresh:
                     return await fresh.run_sync(migrate)
             except DBAPIError as error:
-                if getattr(error.orig, "sqlstate", None) != LOCK_NOT_AVAILABLE:
+                if sqlstate(error) != "55P03":  # lock not available
                     raise
             await asyncio.sleep(pause)
     raise MigrationError(
@@ -111,38 +98,34 @@ async def run(engine: AsyncEngine, migrate: Callable[[Connection], None]) -> Non
     )
 
 
-@asynccontextmanager
-async def _connected(engine: AsyncEngine) -> AsyncIterator[Any]:
-    """Connect the driver, and wait for a database that is on its way; what waiting does not heal fails at once."""
+async def _connect(engine: AsyncEngine) -> AsyncConnection:
+    """Connect, and wait for a database that is on its way; what waiting does not heal fails at once."""
     reason = ""
     for pause in _pauses(START_SECONDS, "waiting for the database"):
-        async with AsyncExitStack() as stack:
-            try:
-                connection = await stack.enter_async_context(engine.connect())
-            except (OSError, DBAPIError) as error:
-                cause = driver_error(error)
-                reason = str(cause).split("\n", 1)[0] or type(cause).__name__
-                if not is_starting(cause):
-                    break
-            else:
-                yield (await connection.get_raw_connection()).driver_connection
-                return
+        try:
+            return await engine.connect()
+        except (OSError, DBAPIError) as error:
+            cause = driver_error(error)
+            reason = str(cause).split("\n", 1)[0] or type(cause).__name__
+            if not outlook(cause).wait:
+                break
         await asyncio.sleep(pause)
     variable = engine.get_execution_options().get("variable", "DATABASE_URL")
     raise MigrationError(f"{variable} names a database that cannot be reached: {reason}")
 
 
 @asynccontextmanager
-async def _turn(driver: Any) -> AsyncIterator[None]:
+async def _turn(connection: AsyncConnection) -> AsyncIterator[None]:
     """Hold the lock that stands for migrating this database for the length of the block.
 
     It belongs to a transaction, so that it works through a pooler, where a session's lock would stay with others. It is
     tried again and again, over PostgreSQL's simple protocol: a statement that waits has a snapshot, one of the extended
     protocol keeps its own until the next, and CREATE INDEX CONCURRENTLY waits for all older snapshots to go.
     """
+    driver: Any = (await connection.get_raw_connection()).driver_connection
     for pause in _pauses(TURN_SECONDS, "waiting while another process migrates"):
         async with driver.transaction():
-            await driver.execute(STAY)
+            await driver.execute("SET LOCAL idle_in_transaction_session_timeout = 0")
             if await driver.execute(TAKE_TURN) == "SELECT 1":
                 yield
                 return
@@ -158,7 +141,7 @@ def _pauses(limit: float, waiting: str, *, each: float = POLL_SECONDS) -> Iterat
         yield each * random.uniform(0.5, 1.5)  # noqa: S311 - jitter
         if waited >= report:
             logger.info(waiting, seconds=round(waited))
-            report = waited + REPORT_SECONDS
+            report = waited + 10
 
 
 def _limit_waiting_for_locks(connection: Connection) -> None:

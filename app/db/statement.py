@@ -4,30 +4,33 @@ from collections.abc import Mapping, Sequence
 from hashlib import blake2b
 from typing import Any, Final, Self, cast
 
+import asyncpg
 import sqlalchemy as sa
 import structlog
 from sqlalchemy.dialects.postgresql.asyncpg import PGDialect_asyncpg
 from sqlalchemy.sql import visitors
 
 from app.db.connections import Lease
-from app.db.failures import has_outlived_schema, is_lost, needs_values_to_plan
 from app.settings import StatementMode
 
 DIALECT: Final = PGDialect_asyncpg()  # type: ignore[no-untyped-call]  # SQLAlchemy types its dialects in part
 USER_ID: Final = sa.bindparam("user_id", type_=sa.Text)
 """The user whose rows a statement may touch; every statement has it."""
-
 KNOWN: Final = sa.bindparam("known", type_=sa.ARRAY(sa.BigInteger))
 """Revisions that the client or our own cache has a body for; the answer leaves theirs out."""
-
-ZERO: Final = sa.literal_column("0", sa.BigInteger)
 ONE: Final = sa.literal_column("1", sa.BigInteger)
 
 STATEMENTS_PER_CONNECTION: Final = 128
 """Prepared statements kept on a connection; the oldest makes room, so that rare list shapes cannot fill the server."""
 
+SCHEMA_CHANGED: Final = (asyncpg.InvalidCachedStatementError, asyncpg.InternalClientError, AssertionError, BufferError)
+"""What asyncpg 0.32 raises if the types are no longer those that a statement was prepared with."""
+
+STATEMENT_LOST: Final = (asyncpg.InvalidSQLStatementNameError, asyncpg.DuplicatePreparedStatementError)
+"""Named statements that came to another client's connection, as PgBouncer below 1.21 mixes them in transaction mode."""
+
 PLAN_ONCE: Final = "SET plan_cache_mode = force_generic_plan"
-PLAN_AS_THE_SERVER_LIKES: Final = "RESET plan_cache_mode"
+PLAN_AS_NEEDED: Final = "RESET plan_cache_mode"
 
 logger = structlog.get_logger("app.db")
 
@@ -65,9 +68,8 @@ class Statement:
         parameters = tuple(compiled.positiontup or ())
         assert USER_ID.key in parameters  # noqa: S101 - no statement may reach beyond one user
         assert not any(value is not None for value in compiled.params.values())  # noqa: S101 - constants belong in the SQL
-        writes = any(
-            isinstance(element, sa.UpdateBase) for element in visitors.iterate(cast("sa.ClauseElement", statement))
-        )
+        elements = visitors.iterate(cast("sa.ClauseElement", statement))
+        writes = any(isinstance(element, sa.UpdateBase) for element in elements)
         assert not (writes and varying)  # noqa: S101 - what failed together is run again
         return cls(str(compiled), parameters, core=statement, varying=varying, writes=writes)
 
@@ -112,17 +114,23 @@ class Preparation:
         lease.statements[statement.name] = prepared
         return prepared
 
-    def learn_from(self, error: BaseException) -> None:
-        """Prepare every statement anew, and in another way, if that is what the failure of one calls for."""
-        if has_outlived_schema(error):
-            self.generation += 1
-        elif is_lost(error) and self.named:
-            self.named = False
-            self.generation += 1
-            logger.warning("the pooler keeps no prepared statements; set DATABASE_STATEMENTS=unnamed")
-        elif needs_values_to_plan(error) and not self.distributed:
+    def learn_from(self, error: BaseException, lease: Lease) -> bool:
+        """Return whether the failed statement has to be prepared in another way, and do so with all from now on."""
+        if isinstance(error, SCHEMA_CHANGED):
+            if lease.generation == self.generation:
+                self.generation += 1
+            return True
+        if isinstance(error, STATEMENT_LOST):
+            if self.named:
+                self.named = False
+                self.generation += 1
+                logger.warning("the pooler keeps no prepared statements; set DATABASE_STATEMENTS=unnamed")
+            return True
+        if isinstance(error, asyncpg.FeatureNotSupportedError):  # Citus plans some statements for given values only
             self.distributed = True
             if self._plan_cache_mode == PLAN_ONCE:
-                self._plan_cache_mode = PLAN_AS_THE_SERVER_LIKES
+                self._plan_cache_mode = PLAN_AS_NEEDED
                 self.generation += 1
-            logger.info("the server plans for one user at a time: each execution is planned, and reads travel alone")
+                logger.info("the server plans for one user at a time: it plans each execution, and reads travel alone")
+            return lease.generation != self.generation
+        return False

@@ -23,17 +23,14 @@ NO_NAME: Final = re.compile(r"[\s@/\[\]]")
 UNSTORABLE: Final = re.compile("[\0\ud800-\udfff]")
 PORT: Final = re.compile("[1-9][0-9]{0,4}")
 MAXIMUM_PORT: Final = 65535
-POSTGRESQL_PORT: Final = 5432
-PGBOUNCER_PORT: Final = 6432
-"""Default listen_port of PgBouncer (its documentation)."""
-
+PGBOUNCER_PORT: Final = 6432  # default listen_port of PgBouncer (its documentation)
 MAXIMUM_SECONDS: Final = 60
 UNVERIFIED: Final = {"disable", "false", "allow", "prefer"}
 VERIFIED: Final = {"require", "verify-ca", "verify-full", "true"}
+STRICT: Final = (("channel_binding", "require"), ("sslrootcert", "system"))
 TARGETS: Final = {"any", "primary", "standby", "prefer-standby", "read-write", "read-only"}
 ROUTING: Final = ("endpoint=", "project=")
 """What Neon reads from `options` if the client sends no server name, which asyncpg does (Neon, "Connection errors")."""
-
 UNSUPPORTED: Final = ("hostaddr", "passfile", "requirepeer", "service", "sslcert", "sslcrl", "sslkey")
 """Parameters of libpq that asyncpg lacks and that must not be ignored."""
 
@@ -102,12 +99,12 @@ def _refuse_unsupported(options: Mapping[str, str]) -> None:
 def _split(text: str) -> tuple[URL, str]:
     """Return the URL without its hosts, and the hosts, of which SQLAlchemy reads no list."""
     parts = AUTHORITY.fullmatch(text)
-    if not parts:
-        raise ValueError("is not a URL like postgresql://user:password@host/database")
     try:
-        url = make_url(parts["before"] + parts["after"])
+        url = make_url(parts["before"] + parts["after"]) if parts else None
     except ArgumentError:
-        raise ValueError("is not a URL like postgresql://user:password@host/database") from None
+        url = None
+    if not parts or not url:
+        raise ValueError("is not a URL like postgresql://user:password@host/database")
     if url.drivername not in SCHEMES:
         raise ValueError("must start with postgresql:// or postgres://")
     return url, parts["hosts"]
@@ -128,7 +125,7 @@ def _hosts(authority: str, options: Mapping[str, str]) -> tuple[list[str], list[
         raise ValueError("must name one port, or one for each host")
     if any(not host.startswith("/") and NO_NAME.search(host) for host in hosts):
         raise ValueError("contains an invalid host name; in a user name or password, write @ as %40 and / as %2F")
-    numbers = [port or str(POSTGRESQL_PORT) for port in ports]
+    numbers = [port or "5432" for port in ports]
     if not all(PORT.fullmatch(number) and int(number) <= MAXIMUM_PORT for number in numbers):
         raise ValueError(f"contains a port that is not a number from 1 to {MAXIMUM_PORT}")
     return hosts, [int(number) for number in numbers]
@@ -167,11 +164,7 @@ def _mode(options: Mapping[str, str]) -> str | None:
     mode = options.get("sslmode") or options.get("ssl")  # the latter is asyncpg's and node-postgres' name for it
     if mode and mode not in UNVERIFIED | VERIFIED:
         raise ValueError("has an unknown sslmode")
-    strict = [
-        f"{name}={value}"
-        for name, value in (("channel_binding", "require"), ("sslrootcert", "system"))
-        if options.get(name) == value
-    ]
+    strict = [f"{name}={value}" for name, value in STRICT if options.get(name) == value]
     if strict and mode in UNVERIFIED:
         raise ValueError(f"has {strict[0]}, which needs sslmode=require or verify-full")
     return mode or ("require" if strict or "sslrootcert" in options else None)

@@ -1,10 +1,14 @@
 """The variables that the embedded database stands in for. Only commands ask for them; their workers inherit them."""
 
 import os
+import secrets
 from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+from tempfile import NamedTemporaryFile
 from typing import Final
 
-from app.development import postgres, secret
+from app.development import postgres
 from app.settings import EMBEDDED_DATABASE_URL, SettingsError, environment
 
 ORIGINS: Final = "http://localhost:3000,http://localhost:5173,http://localhost:8081"
@@ -17,10 +21,7 @@ def complete_environment() -> None:
 
 
 def missing(given: Mapping[str, str | None]) -> dict[str, str]:
-    """Return what `given` lacks: nothing if it names a database, or else all that goes with the embedded one.
-
-    Raises SettingsError where there is no embedded database.
-    """
+    """Return what goes with the embedded database and `given` lacks, if it names no other. Raises SettingsError."""
     named = {name for name, text in given.items() if (text or "").strip()}
     if named & {"DATABASE_URL", "DATABASE_URL_UNPOOLED"}:
         return {}
@@ -35,5 +36,17 @@ def missing(given: Mapping[str, str | None]) -> dict[str, str]:
         "SHUTDOWN_DELAY": "0",
     }
     if named.isdisjoint({"BETTER_AUTH_SECRET", "BETTER_AUTH_SECRETS"}):
-        defaults["BETTER_AUTH_SECRET"] = secret.kept()
+        defaults["BETTER_AUTH_SECRET"] = kept_secret(postgres.FOLDER / "secret")
     return {name: text for name, text in defaults.items() if name not in named}
+
+
+def kept_secret(file: Path) -> str:
+    """Return the secret in `file`, 43 characters of base64url; it is drawn once, so that tokens survive a restart."""
+    if not file.exists():
+        file.parent.mkdir(parents=True, exist_ok=True)
+        with NamedTemporaryFile("w", dir=file.parent) as drawn:  # mode 600
+            drawn.write(secrets.token_urlsafe(32))
+            drawn.flush()
+            with suppress(FileExistsError):  # a whole secret or none, whoever else starts right now
+                os.link(drawn.name, file)
+    return file.read_text()

@@ -1,51 +1,59 @@
 """Answers whose JSON is ready: they go out as they are, past Litestar's serialization."""
 
-from typing import Any, Final, TypeVar
+from typing import Any, Final, NamedTuple, TypeVar
 
 from litestar import Response
 from litestar.response.base import ASGIResponse
 from litestar.types import Receive, Scope, Send
 
 T = TypeVar("T")
+Headers = list[tuple[bytes, bytes]]
 
 JSON: Final = (b"content-type", b"application/json")
 
 
-class BytesResponse(ASGIResponse):
+class Answer(NamedTuple):
     """Status, headers and body in the form that the server takes."""
 
-    def __init__(self, status: int, headers: list[tuple[bytes, bytes]], body: bytes) -> None:
-        self._start = {"type": "http.response.start", "status": status, "headers": headers}
-        self._body = {"type": "http.response.body", "body": body}
+    status: int
+    headers: Headers
+    body: bytes
+
+
+class ReadyResponse(ASGIResponse):
+    """Sends an answer as it is."""
+
+    def __init__(self, answer: Answer) -> None:
+        self._answer = answer
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002 - ASGI's signature
         """Send."""
-        await send(self._start)  # type: ignore[arg-type]  # litestar's TypedDicts want literals
-        await send(self._body)  # type: ignore[arg-type]
+        status, headers, body = self._answer
+        await send({"type": "http.response.start", "status": status, "headers": headers})
+        await send({"type": "http.response.body", "body": body, "more_body": False})
 
 
 class JSONResponse(Response[T]):
     """JSON text of type `T` made by the database; `T` is what OpenAPI says and a contract test checks."""
 
-    def __init__(self, body: str | bytes | None, *, status: int = 200, headers: dict[str, str] | None = None) -> None:
+    def __init__(self, body: str | bytes | None, *, status: int = 200, headers: Headers | None = None) -> None:
+        fields = headers or []
         data = body.encode() if isinstance(body, str) else body or b""
-        fields = [(name.lower().encode(), value.encode("latin-1")) for name, value in (headers or {}).items()]
         if body is not None:
-            fields += [JSON, (b"content-length", str(len(data)).encode())]
-        self._ready = BytesResponse(status, fields, data)
+            fields += JSON, (b"content-length", b"%d" % len(data))
+        self.answer = Answer(status, fields, data)
 
     def to_asgi_response(self, *_: Any, **__: Any) -> ASGIResponse:
         """Return what was made in the constructor; nothing on any layer adds to it."""
-        return self._ready
+        return ReadyResponse(self.answer)
 
 
 def representation(
-    revision: int, body: str | bytes | None, *, status: int = 200, headers: dict[str, str] | None = None
+    revision: int, body: str | bytes | None, *, status: int = 200, weak: bool = False, headers: Headers | None = None
 ) -> JSONResponse[Any]:
     """Answer with a body and its revision as the ETag; without a body the client holds that revision, 304."""
-    return JSONResponse(
-        body, status=304 if body is None else status, headers={"ETag": f'"{revision}"', **(headers or {})}
-    )
+    fields = [(b"etag", (b'W/"%d"' if weak else b'"%d"') % revision), *(headers or ())]
+    return JSONResponse(body, status=304 if body is None else status, headers=fields)
 
 
 def nothing() -> JSONResponse[None]:

@@ -35,6 +35,11 @@ def if_none_match(scope: Any) -> list[int]:
     return _revisions(b",".join(values(scope, b"if-none-match")), weak=True)
 
 
+def has_weak_tag(scope: Any, revision: int) -> bool:
+    """Tell whether the client holds a revision under a weak tag, as answers with a content coding have it."""
+    return any(b'W/"%d"' % revision in value for value in values(scope, b"if-none-match"))
+
+
 def _revisions(header: bytes, *, weak: bool) -> list[int]:
     tags = [tag for mark, tag in TAG.findall(header.decode("latin-1")) if weak or not mark]
     return [int(tag) for tag in tags if REVISION.fullmatch(tag) and int(tag) <= BIGGEST_REVISION]

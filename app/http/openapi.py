@@ -16,41 +16,45 @@ from msgspec import json
 
 from app.errors import MEDIA_TYPE, RETRY_SOON, Problem, ProblemDetails
 
+
+def header(description: str, example: str, *, pattern: str | None = None, required: bool = True) -> OpenAPIHeader:
+    """Describe a header of an answer."""
+    schema = Schema(type=OpenAPIType.STRING, pattern=pattern)
+    return OpenAPIHeader(description=description, schema=schema, required=required, example=example)
+
+
+def parameter(name: str, place: str, description: str, schema: Schema, example: Any = None) -> Parameter:
+    """Describe a parameter; those in the path are required, and arrays are repeated."""
+    return Parameter(
+        name=name,
+        param_in=place,
+        description=description,
+        schema=schema,
+        example=example,
+        required=place == "path",
+        explode=True if schema.items else None,
+    )
+
+
 STRING: Final = Schema(type=OpenAPIType.STRING)
-REQUEST_ID: Final = OpenAPIHeader(
-    description="Id of this request in the server's log: the one that the client sent, or a new one.",
-    schema=STRING,
-    required=True,
-    example="0f5a3c9be17d2846",
+REQUEST_ID: Final = header(
+    "Id of this request in the server's log: the one that the client sent, or a new one.", "0f5a3c9be17d2846"
 )
-ETAG: Final = OpenAPIHeader(
-    description="The revision, quoted; for If-None-Match and If-Match.",
-    schema=Schema(type=OpenAPIType.STRING, pattern='^"[0-9]+"$'),
-    required=True,
-    example='"1795336200123456"',
+ETAG: Final = header(
+    "The revision, quoted; for If-None-Match and If-Match.", '"1795336200123456"', pattern='^"[0-9]+"$'
 )
 OF_PROBLEMS: Final = {
-    "WWW-Authenticate": OpenAPIHeader(
-        description="The scheme to authenticate with.", schema=STRING, required=True, example="Bearer"
-    ),
-    "Retry-After": OpenAPIHeader(
-        description="Seconds to wait.",
-        schema=Schema(type=OpenAPIType.STRING, pattern="^[0-9]+$"),
-        required=True,
-        example=RETRY_SOON["Retry-After"],
-    ),
+    "WWW-Authenticate": header("The scheme to authenticate with.", "Bearer"),
+    "Retry-After": header("Seconds to wait.", RETRY_SOON["Retry-After"], pattern="^[0-9]+$"),
 }
-IF_MATCH: Final = Parameter(
-    name="If-Match",
-    param_in="header",
-    description="Write only if the task's ETag is still one of these; otherwise 412.",
-    schema=STRING,
+IF_MATCH: Final = parameter(
+    "If-Match", "header", "Write only if the task's ETag is still one of these; otherwise 412.", STRING
 )
-IF_NONE_MATCH: Final = Parameter(
-    name="If-None-Match",
-    param_in="header",
-    description="ETags that the client holds; 304 without a body if the current one is among them.",
-    schema=STRING,
+IF_NONE_MATCH: Final = parameter(
+    "If-None-Match",
+    "header",
+    "ETags that the client holds; 304 without a body if the current one is among them.",
+    STRING,
 )
 BIGGEST_INT32: Final = 2**31 - 1
 MEANS_NOTHING: Final = ("deprecated", "required", "allow_empty_value", "allow_reserved")

@@ -15,8 +15,9 @@ class GatheringTransport:
     of a request of 200 µs on loopback, and wakes the client up twice.
     """
 
-    def __init__(self, transport: asyncio.Transport) -> None:
+    def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
         self._transport = transport
+        self._loop = loop  # asking for the running one is a system call in Python 3.11
         self._head = b""
 
     def write(self, data: bytes) -> None:
@@ -25,7 +26,7 @@ class GatheringTransport:
             data, self._head = self._head + data, b""
         elif data.startswith(STATUS_LINE):
             self._head = data
-            asyncio.get_running_loop().call_soon(self._flush)
+            self._loop.call_soon(self._flush)
             return
         self._transport.write(data)
 
@@ -48,4 +49,4 @@ class GatheringProtocol(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # uvicorn narrows it too
         """Begin with a connection."""
-        super().connection_made(cast("asyncio.Transport", GatheringTransport(transport)))
+        super().connection_made(cast("asyncio.Transport", GatheringTransport(transport, self.loop)))

@@ -8,9 +8,11 @@ from litestar.params import FromPath, JSONBody
 from app.auth.caller import Caller
 from app.http.answers import JSONResponse, nothing, representation
 from app.http.body import StrictRequest
-from app.http.headers import if_match, if_none_match
+from app.http.compression import accepted
+from app.http.headers import has_weak_tag, if_match, if_none_match
 from app.tasks import openapi
 from app.tasks.errors import TaskNotFound
+from app.tasks.list_cache import Page
 from app.tasks.query import from_cursor, parse
 from app.tasks.repository import TaskStore
 from app.tasks.schemas import Completion, Task, TaskCreate, TaskUpdate
@@ -40,15 +42,15 @@ class TaskController(Controller):
     async def list_tasks(self, request: Request, tasks: Tasks) -> JSONResponse[list[Task]]:
         """One page of the user's tasks, newest first unless asked otherwise. Unknown parameters are ignored."""
         query = parse(request.scope["query_string"])
-        page = await tasks.page(request.user.id, query, if_none_match(request.scope))
-        return representation(page.revision, page.body, headers=_next_page(request, page.next_cursor))
+        page = await tasks.page(request.user.id, query, if_none_match(request.scope), accepted(request.scope))
+        return _page(request, page)
 
     @post(**openapi.CREATE)
     async def create(self, request: Request, tasks: Tasks, data: JSONBody[TaskCreate]) -> JSONResponse[Task]:
         """Only the title is required. Unknown fields are ignored."""
         task = await tasks.create(request.user.id, data.present())
-        location = {"Location": f"{_path(request)}/{task.id}"}
-        return representation(task.revision, task.body, status=201, headers=location)
+        location = f"{_path(request)}/{task.id}".encode("latin-1")
+        return representation(task.revision, task.body, status=201, headers=[(b"location", location)])
 
     @get("/{task_id:str}", guards=[task_id_is_possible], **openapi.READ)
     async def read(self, request: Request, tasks: Tasks, task_id: FromPath[int]) -> JSONResponse[Task]:
@@ -92,7 +94,13 @@ def _path(request: Request) -> str:
     return request.scope["path"].rstrip("/")
 
 
-def _next_page(request: Request, cursor: str | None) -> dict[str, str]:
-    if cursor is None:
-        return {}
-    return {"Link": f'<{_path(request)}?{from_cursor(request.scope["query_string"], cursor)}>; rel="next"'}
+def _page(request: Request, page: Page) -> JSONResponse[list[Task]]:
+    """Answer with a page; packed, its tag is a weak one, for the bytes are others (RFC 9110, section 8.8.3.3)."""
+    headers = [(b"vary", b"Accept-Encoding")]
+    if page.next_cursor is not None:
+        query_string = from_cursor(request.scope["query_string"], page.next_cursor)
+        headers.append((b"link", f'<{_path(request)}?{query_string}>; rel="next"'.encode("latin-1")))
+    if page.coding is not None:
+        headers.append((b"content-encoding", page.coding))
+    weak = has_weak_tag(request.scope, page.revision) if page.body is None else page.coding is not None
+    return representation(page.revision, page.body, weak=weak, headers=headers)

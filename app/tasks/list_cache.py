@@ -5,6 +5,7 @@ from typing import Final
 
 from msgspec import Struct
 
+from app.http.compression import Coding
 from app.tasks.query import ListQuery
 
 OVERHEAD: Final = 1024
@@ -14,12 +15,17 @@ OVERHEAD: Final = 1024
 class Page(Struct, frozen=True):
     """One page of a list: the user's revision, the JSON array, and the cursor of the next page if there is one.
 
-    `body` is None where the client has said that it holds this revision.
+    `body` is None where the client has said that it holds this revision, and packed where `coding` says how.
     """
 
     revision: int
     body: bytes | None
     next_cursor: str | None = None
+    coding: bytes | None = None
+
+
+Key = tuple[str, ListQuery, Coding | None]
+"""Whose list, which one, and how it is packed."""
 
 
 class ListCache:
@@ -27,30 +33,30 @@ class ListCache:
 
     def __init__(self, capacity: int) -> None:
         self._capacity = capacity
-        self._pages: OrderedDict[tuple[str, ListQuery], Page] = OrderedDict()
+        self._pages: OrderedDict[Key, Page] = OrderedDict()
         self.size = 0
 
-    def get(self, user_id: str, query: ListQuery) -> Page | None:
-        """Return the page last answered for this user and query."""
-        page = self._pages.get((user_id, query))
+    def get(self, key: Key) -> Page | None:
+        """Return the page last answered for this key."""
+        page = self._pages.get(key)
         if page is not None:
-            self._pages.move_to_end((user_id, query))
+            self._pages.move_to_end(key)
         return page
 
-    def put(self, user_id: str, query: ListQuery, page: Page) -> None:
+    def put(self, key: Key, page: Page) -> None:
         """Keep a page, unless it alone would fill the cache."""
-        self.drop(user_id, query)
+        self.drop(key)
         if _cost(page) > self._capacity:
             return
-        self._pages[user_id, query] = page
+        self._pages[key] = page
         self.size += _cost(page)
         while self.size > self._capacity:
             _, oldest = self._pages.popitem(last=False)
             self.size -= _cost(oldest)
 
-    def drop(self, user_id: str, query: ListQuery) -> None:
+    def drop(self, key: Key) -> None:
         """Forget a page."""
-        page = self._pages.pop((user_id, query), None)
+        page = self._pages.pop(key, None)
         if page is not None:
             self.size -= _cost(page)
 

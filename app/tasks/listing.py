@@ -9,7 +9,7 @@ from sqlalchemy.dialects import postgresql
 from app.db.statement import KNOWN, ONE, USER_ID
 from app.models import TASKS, USERS
 from app.tasks.cursor import SORTS, Cursor
-from app.tasks.parameters import FILTERS
+from app.tasks.parameters import PARAMETERS
 from app.tasks.query import ListQuery
 
 LIMIT: Final = sa.bindparam("limit", type_=sa.Integer)
@@ -74,9 +74,12 @@ def _selected(query: ListQuery, as_json: AsJSON) -> sa.Select[Any]:
 
 def _conditions(query: ListQuery, tasks: sa.FromClause) -> list[sa.ColumnElement[bool]]:
     """Return what each filter asks of a task; its value is always a parameter of its name."""
-    return [
-        FILTERS[name].condition(tasks.c, sa.bindparam(name, type_=FILTERS[name].type_)) for name, _ in query.filters
-    ]
+    conditions = []
+    for name, _ in query.filters:
+        parameter = PARAMETERS[name]
+        assert parameter.condition is not None  # noqa: S101 - that makes it a filter
+        conditions.append(parameter.condition(tasks.c, sa.bindparam(name, type_=parameter.type_)))
+    return conditions
 
 
 def _ordering(query: ListQuery) -> list[sa.ColumnElement[Any]]:

@@ -4,54 +4,52 @@ from collections.abc import Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from typing import Any, Final
 
-from litestar.openapi.spec import OpenAPIHeader, Parameter, Schema
+from litestar.openapi.spec import Schema
 from litestar.openapi.spec.enums import OpenAPIType
 from msgspec import structs
 
+from app import errors
 from app.auth.bearer import Forbidden, Unauthorized
-from app.errors import (
-    DatabaseUnavailable,
-    FieldError,
-    MalformedJSON,
-    PayloadTooLarge,
-    UnsupportedMediaType,
-    ValidationFailed,
-)
-from app.http.openapi import ETAG, IF_MATCH, IF_NONE_MATCH, STRING, operation
+from app.http.openapi import ETAG, IF_MATCH, IF_NONE_MATCH, header, operation, parameter
 from app.tasks import rules
 from app.tasks.errors import StaleRevision, TaskNotFound
 from app.tasks.parameters import PARAMETERS
 from app.tasks.schemas import TaskCreate
 
-USER_ID: Final = Parameter(
-    name="user_id",
-    param_in="path",
-    required=True,
-    description="The token's `sub`, or `me` for the same.",
-    schema=Schema(type=OpenAPIType.STRING, pattern="^[A-Za-z0-9_-]{1,128}$"),
-    example="me",
+USER_ID: Final = parameter(
+    "user_id",
+    "path",
+    "The token's `sub`, or `me` for the same.",
+    Schema(type=OpenAPIType.STRING, pattern="^[A-Za-z0-9_-]{1,128}$"),
+    "me",
 )
-TASK_ID: Final = Parameter(
-    name="task_id",
-    param_in="path",
-    required=True,
-    description="Id of the task.",
-    schema=Schema(type=OpenAPIType.INTEGER, minimum=1, maximum=2**63 - 1),
-    example=1,
+TASK_ID: Final = parameter(
+    "task_id", "path", "Id of the task.", Schema(type=OpenAPIType.INTEGER, minimum=1, maximum=2**63 - 1), 1
 )
-LOCATION: Final = OpenAPIHeader(
-    description="Path of the new task.", schema=STRING, required=True, example="/api/me/tasks/1"
+LIST_PARAMETERS: Final = [
+    parameter(name, "query", each.description, each.kind.schema) for name, each in PARAMETERS.items()
+]
+LIST_ETAG: Final = header(
+    "The revision, quoted; for If-None-Match. It is a weak tag where the list is compressed.",
+    '"1795336200123456"',
+    pattern='^(W/)?"[0-9]+"$',
 )
-LINK: Final = OpenAPIHeader(
-    description='The next page, as `<path>; rel="next"` (RFC 8288); absent on the last one.',
-    schema=STRING,
-    example='</api/me/tasks?limit=50&cursor=WyJjcmVhdGVkIiwiZGVzYyJd>; rel="next"',
+LOCATION: Final = header("Path of the new task.", "/api/me/tasks/1")
+LINK: Final = header(
+    'The next page, as `<path>; rel="next"` (RFC 8288); absent on the last one.',
+    '</api/me/tasks?limit=50&cursor=WyJjcmVhdGVkIiwiZGVzYyJd>; rel="next"',
+    required=False,
 )
 
-EVERY_ROUTE: Final = (Unauthorized, Forbidden, DatabaseUnavailable)
-A_BODY: Final = (MalformedJSON, PayloadTooLarge, UnsupportedMediaType)
-BLANK_TITLE: Final = ValidationFailed([FieldError("title", "Must not be blank")])
+EVERY_ROUTE: Final = (Unauthorized, Forbidden, errors.DatabaseUnavailable)
+A_BODY: Final = (errors.MalformedJSON, errors.PayloadTooLarge, errors.UnsupportedMediaType)
 
+
+def _invalid(field: str, message: str) -> errors.ValidationFailed:
+    return errors.ValidationFailed([errors.FieldError(field, message)])
+
+
+BLANK_TITLE: Final = _invalid("title", "Must not be blank")
 WRITTEN: Final[dict[str, Any]] = {
     field.name: field.type.__metadata__[0].schema_extra["examples"][0]
     for field in structs.fields(TaskCreate)
@@ -72,22 +70,9 @@ LIST: Final = operation(
     "List tasks",
     success="One page of tasks",
     example=[TASK],
-    headers={"ETag": ETAG, "Link": LINK},
-    parameters=[
-        USER_ID,
-        *(
-            Parameter(
-                name=name,
-                param_in="query",
-                description=parameter.description,
-                schema=parameter.schema,
-                explode=True if parameter.schema.items else None,
-            )
-            for name, parameter in PARAMETERS.items()
-        ),
-        IF_NONE_MATCH,
-    ],
-    problems=[*EVERY_ROUTE, ValidationFailed([FieldError("limit", "Must be a whole number from 1 to 1000")])],
+    headers={"ETag": LIST_ETAG, "Link": LINK},
+    parameters=[USER_ID, *LIST_PARAMETERS, IF_NONE_MATCH],
+    problems=[*EVERY_ROUTE, _invalid("limit", "Must be a whole number from 1 to 1000")],
 )
 CREATE: Final = operation(
     "createTask",
@@ -110,7 +95,7 @@ READ: Final = operation(
 )
 
 
-def _write(name: str, summary: str, body: Any, invalid: ValidationFailed) -> dict[str, Any]:
+def _write(name: str, summary: str, body: Any, invalid: errors.ValidationFailed) -> dict[str, Any]:
     return operation(
         name,
         summary,
@@ -130,7 +115,7 @@ COMPLETE: Final = _write(
     "completeTask",
     "Complete or reopen a task",
     {"completed": True},
-    ValidationFailed([FieldError("completed", "Expected `bool`, got `str`")]),
+    _invalid("completed", "Expected `bool`, got `str`"),
 )
 DELETE: Final = operation(
     "deleteTask",

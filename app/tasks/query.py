@@ -8,7 +8,7 @@ from msgspec import Struct
 
 from app.errors import FieldError, ValidationFailed
 from app.tasks.cursor import DEFAULT_SORT, SORTS, Cursor
-from app.tasks.parameters import FILTERS, MAXIMUM_LIMIT, PARAMETERS, Filter
+from app.tasks.parameters import FILTERS, MAXIMUM_LIMIT, PARAMETERS
 
 MAXIMUM_PARAMETERS: Final = 100
 REMEMBERED_LENGTH: Final = 512
@@ -41,8 +41,8 @@ def _parse(query_string: bytes) -> ListQuery:
         if parameter is None:
             continue
         try:
-            value = parameter.read(text)
-            if isinstance(parameter, Filter) and parameter.repeatable:
+            value = parameter.kind.read(text)
+            if parameter.is_repeated:
                 value = tuple(sorted({*values.get(name, ()), value}))  # an order that means nothing splits no cache
             elif name in values:
                 raise ValueError("Given more than once")

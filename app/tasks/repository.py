@@ -9,6 +9,7 @@ from advanced_alchemy.repository import SQLAlchemyAsyncRepository
 from msgspec import Struct
 
 from app.db.database import Database
+from app.http.compression import SMALLEST, Coding
 from app.models import Task
 from app.tasks import cursor, listing
 from app.tasks.errors import StaleRevision, TaskNotFound
@@ -41,20 +42,30 @@ class TaskRepository(SQLAlchemyAsyncRepository[Task]):
 class TaskStore:
     """Runs the statements; `priority_names` are written for the stored 1, 2 and 3."""
 
-    def __init__(self, database: Database, *, priority_names: Sequence[str], cache_bytes: int) -> None:
+    def __init__(
+        self, database: Database, *, priority_names: Sequence[str], cache_bytes: int, compress: bool = True
+    ) -> None:
         self._fetch = database.fetch
         self._sql = TaskStatements(priority_names)
         self._pages = ListCache(cache_bytes)
+        self._compress = compress
 
-    async def page(self, user_id: str, query: ListQuery, known: Sequence[int] = ()) -> Page:
-        """Return one page of the user's list; its body is left out if the user's revision is among `known`."""
-        cached = self._pages.get(user_id, query)
+    async def page(
+        self, user_id: str, query: ListQuery, known: Sequence[int] = (), coding: Coding | None = None
+    ) -> Page:
+        """Return one page of the user's list, packed by `coding` if it is long.
+
+        Its body is left out if the user's revision is among `known`.
+        """
+        coding = coding if self._compress else None
+        key = (user_id, query, coding)
+        cached = self._pages.get(key)
         held = [*known, cached.revision] if cached else known
         record = await self._fetch(
             self._sql.page(query), {**listing.arguments(query), "user_id": user_id, "known": held}
         )
         if record is None:  # the user has never written, or is erased
-            self._pages.drop(user_id, query)
+            self._pages.drop(key)
             return Page(0, None if 0 in known else b"[]")
         revision, contents = record["revision"], record["contents"]
         if revision in known:
@@ -64,7 +75,9 @@ class TaskStore:
         body, following = contents
         next_cursor = following and cursor.encode(query.sort, query.order, following)
         page = Page(revision, body.encode(), next_cursor)
-        self._pages.put(user_id, query, page)
+        if coding and len(body) >= SMALLEST:
+            page = Page(revision, coding.pack(body.encode()), next_cursor, coding.name)
+        self._pages.put(key, page)
         return page
 
     async def read(self, user_id: str, task_id: int, known: Sequence[int] = ()) -> StoredTask:

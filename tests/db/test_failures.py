@@ -10,6 +10,7 @@ import pytest
 import sqlalchemy as sa
 from advanced_alchemy.exceptions import RepositoryError
 from sqlalchemy.exc import DBAPIError
+from structlog.testing import capture_logs
 
 from app.db import migrations
 from app.db.database import Database
@@ -60,6 +61,16 @@ async def test_a_database_that_cannot_be_reached_is_503_on_every_route(settings:
         for method, path, body in ROUTES:
             assert_unavailable(await client.request(method, path, json=body))
         assert (await client.get("/health")).status_code == 200
+
+
+async def test_the_log_names_the_failure_behind_a_timeout(settings: Settings) -> None:
+    brief = replace(settings, database_url="postgresql://u:p@127.0.0.1:1/db", database_cold_start_timeout=0.2)
+    async with client_on(replace(brief, database_timeout=0.2)) as client:
+        with capture_logs() as logs:
+            assert_unavailable(await client.get(TASKS))
+    [line] = [entry for entry in logs if entry["event"] == "database unavailable"]
+    assert line["errors"][0] == "TimeoutError"
+    assert line["errors"][-1] == "ConnectionRefusedError"
 
 
 async def test_wrong_credentials_or_a_missing_database_are_503(settings: Settings) -> None:
@@ -278,6 +289,17 @@ async def test_rare_list_shapes_do_not_pile_up_in_the_server(
     await database.close()
     assert kept is not None
     assert kept <= 5
+
+
+async def test_a_write_with_a_value_that_cannot_be_encoded_is_refused_and_leaves_a_usable_connection(
+    settings: Settings,
+) -> None:
+    database = Database(replace(settings, database_pool_size=1))
+    write = Statement("UPDATE users SET revision = $1 WHERE false", ("revision",), writes=True)
+    with pytest.raises(asyncpg.DataError):
+        await database.fetch(write, {"revision": 2**80})
+    assert await database.fetch(write, {"revision": 1}) is None
+    await database.close()
 
 
 def wrapped(sqlstate: str) -> list[Exception]:

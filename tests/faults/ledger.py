@@ -74,7 +74,7 @@ class Ledger:
         now = time.monotonic()
         self.acknowledged[user_id] += 1
         if "etag" in answer.headers:
-            self.revisions[user_id].append((answer.sent, now, int(answer.headers["etag"].strip('"'))))
+            self.revisions[user_id].append((answer.sent, now, int(answer.headers["etag"].strip('W/"'))))
         async with self._advanced:
             self._succeeded[writer] = now
             self._advanced.notify_all()

@@ -41,7 +41,7 @@ class Crowd:
         self._random = random.Random(answers)  # noqa: S311 - who does what, not a secret
         self._tasks = TaskStore(reading, priority_names=PRIORITIES, cache_bytes=2**20)
         self._users = UserStore(reading, priority_names=PRIORITIES)
-        self._writing = TaskStore(writing, priority_names=PRIORITIES, cache_bytes=0)
+        self._writing = TaskStore(writing, priority_names=PRIORITIES, cache_bytes=0, compress=False)
         self._revisions: dict[str, dict[int, int]] = {}
         """Of each user's tasks, as last acknowledged."""
 

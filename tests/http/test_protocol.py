@@ -26,7 +26,7 @@ class Recorder:
 def gathering() -> tuple[Any, Recorder]:
     recorder = Recorder()
     transport: Any = recorder
-    return GatheringTransport(transport), recorder
+    return GatheringTransport(transport, asyncio.get_running_loop()), recorder
 
 
 async def test_head_and_body_are_one_write() -> None:

@@ -42,7 +42,7 @@ class Table(Struct):
     tokens: dict[str, bytes] = field(default_factory=dict)
 
     async def statement(self, user_id: str, query: str) -> float:
-        """Seconds of the list statement, prepared before, as the fast lane runs it."""
+        """Seconds of the list statement, prepared before, as `Database.fetch` runs it."""
         parsed = parse(query.encode())
         statement = STATEMENTS.page(parsed)
         if statement not in self.prepared:

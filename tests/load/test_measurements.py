@@ -31,3 +31,11 @@ def test_endurance_prints_memory_as_requests_go_by_and_its_growth() -> None:
     assert re.search(r"^ +0 +\d+\.\d$", output, flags=re.MULTILINE)
     assert len(re.findall(r"^ +[1-9]\d* +\d+\.\d$", output, flags=re.MULTILINE)) >= 2
     assert re.search(r"^Growth over the second half: -?\d+\.\d%$", output, flags=re.MULTILINE)
+
+
+@pytest.mark.usefixtures("tools")
+def test_the_cost_of_each_layer_is_printed() -> None:
+    output = printed("layers", "--rounds", "1", "--seconds", "0.2")
+    layers = re.findall(r"^(\S.*?) +[\d.]+ +-?[\d.]+ +[\d.]+$", output, flags=re.MULTILINE)
+    assert layers[0] == "uvicorn"
+    assert len(layers) == 8

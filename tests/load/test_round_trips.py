@@ -14,6 +14,7 @@ from tests.conftest import SENSITIVE
 from tests.load.bench import contenders, database, seed
 from tests.load.bench.contenders import Contender
 from tests.load.bench.database import Database
+from tests.load.bench.peers import PEERS
 from tests.load.bench.plans import Data, Request
 from tests.load.bench.work import WORK
 from tests.wire import relayed
@@ -54,10 +55,10 @@ async def send(client: httpx.AsyncClient, request: Request) -> None:
 
 
 def test_every_contender_is_in_the_documented_table() -> None:
-    assert documented().keys() == {one.title for one in (contenders.ours(1), *contenders.PEERS)}
+    assert documented().keys() == {one.title for one in (contenders.ours(1), *PEERS)}
 
 
-@pytest.mark.parametrize("contender", [contenders.ours(1), *contenders.PEERS], ids=lambda contender: contender.key)
+@pytest.mark.parametrize("contender", [contenders.ours(1), *PEERS], ids=lambda contender: contender.key)
 async def test_round_trips_per_request_are_those_documented(contender: Contender, bench: Database, data: Data) -> None:
     connection = await asyncpg.connect(bench.settings.database_url)
     await seed.restore_writers(connection)

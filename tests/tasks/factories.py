@@ -8,7 +8,7 @@ from app.tasks import rules
 
 
 class TaskFactory(SQLAlchemyFactory[Task]):
-    """Makes rows of the table `tasks`, for the transaction lane to store; the database gives them their ids."""
+    """Makes rows of the table `tasks`, for a transaction to store; the database gives them their ids."""
 
     __model__ = Task
     __set_relationships__ = False

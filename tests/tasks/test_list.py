@@ -188,7 +188,8 @@ async def test_a_list_is_304_until_anything_changes(four: httpx.AsyncClient) -> 
     tag = first.headers["etag"]
     for given in (tag, f"W/{tag}", f'"1", {tag}'):
         unchanged = await four.get(TASKS, params={"status": "pending"}, headers={"If-None-Match": given})
-        assert (unchanged.status_code, unchanged.content, unchanged.headers["etag"]) == (304, b"", tag)
+        assert (unchanged.status_code, unchanged.content) == (304, b"")
+        assert unchanged.headers["etag"].removeprefix("W/") == tag
     await seed(four, {"title": "new"})
     changed = await four.get(TASKS, params={"status": "pending"}, headers={"If-None-Match": tag})
     assert changed.status_code == 200

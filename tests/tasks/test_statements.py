@@ -5,7 +5,9 @@ import asyncpg
 import httpx
 import pytest
 
-from app.tasks import listing
+from app.db.statement import Statement
+from app.tasks import listing, openapi
+from app.tasks.parameters import FILTERS, PARAMETERS
 from app.tasks.query import ListQuery, parse
 from app.tasks.rules import PRIORITIES
 from app.tasks.statements import TaskStatements
@@ -74,3 +76,22 @@ def test_a_name_stands_for_the_same_text_in_every_process() -> None:
     assert first.page(parse(b"status=pending")).name == late.name
     assert first.get.name == second.get.name
     assert first.get.name != other.get.name
+
+
+@pytest.mark.parametrize("name", FILTERS)
+def test_every_filter_changes_the_statement_and_its_value_never_does(name: str) -> None:
+    values = {"status": (True, False), "search": ("a", "b")}.get(name, ((1,), (2, 3)))
+    plain, first, second = ListQuery(), *(ListQuery(filters=((name, value),)) for value in values)
+    assert len({listing.shape(plain), listing.shape(first)}) == 2
+    assert listing.shape(first) == listing.shape(second)
+    sql = [Statement.compile(listing.page(query, lambda tasks: list(tasks.c))).sql for query in (plain, first, second)]
+    assert sql[0] != sql[1]
+    assert sql[1] == sql[2]
+
+
+def test_every_parameter_is_read_and_documented() -> None:
+    documented = openapi.LIST["opt"]["parameters"]
+    names = {parameter.name for parameter in documented if parameter.param_in == "query"}
+    assert names == set(PARAMETERS)
+    for name in FILTERS:
+        assert PARAMETERS[name].type_ is not None

@@ -1,10 +1,10 @@
-"""Who is measured, and how each is started: one worker, the same pool, uvloop and httptools, output into a file."""
+"""How those who are measured are started: one worker each, the same pool, output into a file."""
 
 import asyncio
 import os
 import sys
 from asyncio.subprocess import Process
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,19 +14,18 @@ import click
 import httpx
 
 from app.settings import Settings
-from tests.auth.better_auth.issuer import UnusableNodeError
-from tests.auth.better_auth.issuer import install as install_from_npm
-from tests.load.bench.environment import PYTHON, ROOT
+from tests.load.bench.environment import ROOT
 from tests.processes import free_port
 
 POOL_SIZE: Final = 10
 LOGS: Final = Path(".dev") / "bench" / "run"
 START_SECONDS: Final = 60
 END_SECONDS: Final = 10
-FASTIFY: Final = ROOT / "tests" / "load" / "peers" / "fastify"
 
 OURS: Final = "ours"
 OURS_COLD: Final = "ours-cold"
+LISTS: Final = frozenset({"list", "filtered"})
+COMMAND: Final = (sys.executable, "-m", "litestar", "--app", "app.asgi:create_app", "run", "--wc")
 
 
 @dataclass(frozen=True)
@@ -40,7 +39,17 @@ class Contender:
     conditional: bool = False
     """Whether it answers If-None-Match with 304; the others answer as if it were not there."""
 
-    lists_only: bool = False
+    work: frozenset[str] | None = None
+    """The keys of the work items that it takes part in, where these are not all."""
+
+    constant: bool = False
+    """Whether it answers everything with the same, so that there is nothing to check."""
+
+    install: Callable[[], None] | None = None
+    """Provides what it needs beside the environment of the peers. Raises MissingToolError."""
+
+    def takes_part(self, work: str) -> bool:
+        return self.work is None or work in self.work
 
 
 @dataclass(frozen=True)
@@ -52,7 +61,7 @@ class Running:
     process_id: int
 
 
-def ours(workers: int, *, cached: bool = True) -> Contender:
+def ours(workers: int = 1, *, cached: bool = True) -> Contender:
     """Return this service with its production settings, through its own command, in its own environment.
 
     In that of the peers Litestar would find pydantic, and load what it has for it: 17 MiB.
@@ -61,48 +70,17 @@ def ours(workers: int, *, cached: bool = True) -> Contender:
     return Contender(
         (OURS if cached else OURS_COLD) + ("" if workers == 1 else f"-{workers}"),
         ("this service" if cached else "this service, LIST_CACHE_BYTES=0") + count,
-        (sys.executable, "-m", "litestar", "--app", "app.asgi:create_app", "run", "--wc", str(workers)),
+        (*COMMAND, str(workers)),
         {} if cached else {"LIST_CACHE_BYTES": "0"},
         conditional=True,
-        lists_only=not cached,
+        work=None if cached else LISTS,
     )
 
 
-def _asgi(key: str, title: str, module: str, *options: str, **variables: str) -> Contender:
-    return Contender(
-        key,
-        title,
-        (PYTHON, "-m", "uvicorn", f"tests.load.peers.{module}:app", "--loop=uvloop", "--http=httptools", *options),
-        variables,
-    )
-
-
-PEERS: Final = (
-    _asgi("fastapi", "FastAPI + SQLModel, async", "fastapi_async"),
-    _asgi("fastapi-no-ping", "FastAPI + SQLModel, async, without pre-ping", "fastapi_async", PEER_PRE_PING="0"),
-    _asgi("fastapi-sync", "FastAPI + SQLModel, psycopg, sync", "fastapi_sync"),
-    _asgi("litestar-aa", "Litestar + Advanced Alchemy", "litestar_advanced_alchemy"),
-    _asgi("bare-rows", "bare ASGI, rows + msgspec", "bare_rows", "--no-access-log"),
-    _asgi("bare-json", "bare ASGI, JSON by PostgreSQL", "bare_json", "--no-access-log"),
-    Contender("fastify", "Fastify + postgres.js", ("node", FASTIFY / "server.mjs")),
-)
-
-
-def available(workers: Sequence[int], only: Sequence[str]) -> list[Contender]:
-    """Return those to measure; Fastify is left out, with a sentence, where Node is not usable."""
-    all_of_them = [*(ours(count) for count in workers), ours(1, cached=False), *PEERS]
-    unknown = set(only) - {contender.key for contender in all_of_them}
-    if unknown:
-        known = ", ".join(contender.key for contender in all_of_them)
-        raise click.BadParameter(f"{', '.join(sorted(unknown))}; there are {known}", param_hint="--only")
-    chosen = [contender for contender in all_of_them if not only or contender.key in only]
-    if any(contender.key == "fastify" for contender in chosen):
-        try:
-            install_from_npm(FASTIFY)
-        except UnusableNodeError as error:
-            click.echo(f"Fastify is left out: {error}.", err=True)
-            return [contender for contender in chosen if contender.key != "fastify"]
-    return chosen
+def before(checkout: Path) -> Contender:
+    """Return this service as another checkout has it, with the same packages."""
+    variables = {"PYTHONPATH": str(checkout.resolve())}
+    return Contender("before", "this service before", (*COMMAND, "1"), variables, conditional=True)
 
 
 @asynccontextmanager

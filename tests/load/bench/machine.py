@@ -6,7 +6,7 @@ import subprocess
 from pathlib import Path
 from typing import Any, Final
 
-from tests.load.bench import wrk
+from tests.load.bench import golang, wrk
 from tests.load.bench.environment import PYTHON, ROOT
 
 PACKAGES: Final = (
@@ -41,6 +41,7 @@ def describe(postgresql: str) -> dict[str, Any]:
         "postgresql": postgresql,
         "wrk": wrk.version(),
         "node": _output("node", "--version"),
+        "go": golang.versions(),
         "packages": _packages(),
         "commit": _output("git", "describe", "--always", "--dirty"),
     }

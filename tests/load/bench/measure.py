@@ -1,24 +1,22 @@
-"""The rounds: in each of them every work item is measured on every contender, one after the other, so that what changes
-on the machine meanwhile changes it for all; every second round goes backwards.
-"""
+"""One measurement: a contender's answer is checked, then it is asked for a while, and what that took is counted."""
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 import asyncpg
-import click
 import httpx
-from msgspec import Struct
+from msgspec import structs
 
-from tests.load.bench import plans, seed, usage, wrk
+from tests.load.bench import open_load, plans, seed, usage, wrk
 from tests.load.bench.checks import Exchange, WrongAnswerError
 from tests.load.bench.contenders import Running
 from tests.load.bench.database import FOLDER, Database
-from tests.load.bench.plans import Data
+from tests.load.bench.plans import Data, Request
+from tests.load.bench.results import Cell
 from tests.load.bench.work import CONDITIONAL, Work
 
 MICRO: Final = 1e6
@@ -29,90 +27,61 @@ QUIET_SECONDS: Final = 0.04
 WARM_UP: Final = 0.25
 """Share of the measured time that passes before it."""
 
-
-class Cell(Struct, frozen=True, kw_only=True):
-    """One measurement: requests per second, milliseconds, microseconds of processor time per request, MiB."""
-
-    round: int
-    work: str
-    contender: str
-    requests: int = 0
-    throughput: float = 0
-    p50: float = 0
-    p99: float = 0
-    application_cpu: float = 0
-    postgresql_cpu: float = 0
-    resident: float = 0
-    error: str | None = None
+ENOUGH_FOR_P999: Final = 1000
+"""Of fewer requests it would be the slowest one."""
 
 
 @dataclass(frozen=True)
-class Effort:
-    """How much is measured."""
+class Target:
+    """What one contender is asked for: all it can, or so many requests per second."""
 
-    rounds: int
-    seconds: float
-    connections: int
+    work: Work
+    running: Running
+    percent: int | None = None
+    rate: float | None = None
 
 
-class Bench:
+class Meter:
     """Measures contenders that run already."""
 
-    def __init__(self, database: Database, data: Data, effort: Effort) -> None:
+    def __init__(self, database: Database, data: Data, connections: int) -> None:
         self._database = database
         self._data = data
-        self._effort = effort
+        self._connections = connections
 
-    async def measure(self, contenders: Sequence[Running], work: Sequence[Work]) -> list[Cell]:
-        """Run all rounds."""
-        cells: list[Cell] = []
-        connection = await asyncpg.connect(self._database.settings.database_url)
-        try:
-            for number in range(self._effort.rounds):
-                await seed.restore_writers(connection)
-                await seed.tidy(connection)
-                for item in work:
-                    ordered = contenders if number % 2 == 0 else contenders[::-1]
-                    for running in ordered:
-                        if item.is_list or not running.contender.lists_only:
-                            cells.append(await self._cell(number, item, running, connection))
-                            await self._until_quiet(running)
-                click.echo(f"Round {number + 1} of {self._effort.rounds} is done.", err=True)
-        finally:
-            await connection.close()
-        return cells
-
-    async def _cell(self, number: int, work: Work, running: Running, connection: asyncpg.Connection) -> Cell:
-        key = running.contender.key
+    async def cell(self, number: int, target: Target, seconds: float, connection: asyncpg.Connection) -> Cell:
+        """Check the contender's answer, warm it up, and count what it does in so many seconds."""
+        work, running = target.work, target.running
+        cell = Cell(
+            round=number, work=work.key, contender=running.contender.key, percent=target.percent, rate=target.rate
+        )
         if work.writes:
             await seed.restore_writers(connection)
         try:
             plan = await self._plan(work, running, connection)
-            warm_up = self._effort.seconds * WARM_UP * work.warm_ups
-            await self._load(running, work, plan, warm_up)  # what it leaves under way, the measurement leaves as well
-            seconds = self._effort.seconds
+            # what it leaves under way, the measurement leaves as well
+            await self._load(target, plan, seconds * WARM_UP * work.warm_ups)
             while True:
                 before = self._cpu(running)
-                load = await self._load(running, work, plan, seconds)
+                load = await self._load(target, plan, seconds)
                 after = self._cpu(running)
                 if load.requests or seconds > LONGEST_WAIT:
                     break
                 seconds *= 4  # a loaded machine, and not one answer in so short a time
         except (WrongAnswerError, httpx.HTTPError) as error:
-            return Cell(round=number, work=work.key, contender=key, error=f"{type(error).__name__}: {error}")
+            return structs.replace(cell, error=f"{type(error).__name__}: {error}")
         if load.errors or not load.requests:
-            return Cell(round=number, work=work.key, contender=key, error=f"of wrk: {load.errors or 'no answer'}")
+            return structs.replace(cell, error=f"of the load: {load.errors or 'no answer'}")
         application, postgresql = (
             (end - start) / load.requests * MICRO for start, end in zip(before, after, strict=True)
         )
-        return Cell(
-            round=number,
-            work=work.key,
-            contender=key,
+        return structs.replace(
+            cell,
             requests=load.requests,
             throughput=load.requests / load.seconds,
             p50=load.p50,
             p99=load.p99,
+            p999=load.p999 if load.requests >= ENOUGH_FOR_P999 else None,
             application_cpu=application,
             postgresql_cpu=postgresql,
             resident=usage.resident_mebibytes(running.process_id),
@@ -121,14 +90,14 @@ class Bench:
     async def _plan(self, work: Work, running: Running, connection: asyncpg.Connection) -> Path:
         """Check the contender's answer, then write what it will be asked."""
         requests = work.plan(self._data)
+        if running.contender.constant:
+            return _written(work, requests)
         async with httpx.AsyncClient(base_url=running.url) as client:
             exchange = Exchange(client, connection, self._data, conditional=running.contender.conditional)
             await work.check(exchange)
             if work.key == CONDITIONAL and running.contender.conditional:
                 requests = plans.conditional_lists(self._data, await self._tags(client))
-        plan = FOLDER / f"{work.key}.plan"
-        plan.write_text(plans.text(requests))
-        return plan
+        return _written(work, requests)
 
     async def _tags(self, client: httpx.AsyncClient) -> dict[str, str]:
         return {
@@ -138,10 +107,13 @@ class Bench:
             for request in plans.lists(self._data)
         }
 
-    async def _load(self, running: Running, work: Work, plan: Path, seconds: float) -> wrk.Load:
-        return await wrk.run(running.url, work.script, plan, seconds=seconds, connections=self._effort.connections)
+    async def _load(self, target: Target, plan: Path, seconds: float) -> wrk.Load:
+        url, connections = target.running.url, self._connections
+        if target.rate is None:
+            return await wrk.run(url, target.work.script, plan, seconds=seconds, connections=connections)
+        return await open_load.run(url, plan, rate=target.rate, seconds=seconds, connections=connections)
 
-    async def _until_quiet(self, running: Running) -> None:
+    async def until_quiet(self, running: Running) -> None:
         """Let the contender finish what wrk did not wait for; the next one is not to share the machine with it."""
         deadline = time.monotonic() + LONGEST_WAIT
         spent, before = self._cpu(running), None
@@ -151,3 +123,9 @@ class Bench:
 
     def _cpu(self, running: Running) -> tuple[float, float]:
         return usage.cpu_seconds(running.process_id), usage.cpu_seconds(self._database.postmaster)
+
+
+def _written(work: Work, requests: Iterable[Request]) -> Path:
+    plan = FOLDER / f"{work.key}.plan"
+    plan.write_text(plans.text(requests))
+    return plan

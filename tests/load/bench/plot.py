@@ -1,10 +1,12 @@
-"""Draws the results of a run: throughput of every contender at every work item, medians with the range of the rounds.
+"""Draws the results of a run: throughput of every contender at every work item, medians with the range of the rounds,
+and in a second picture, where there was an open load, latency against the rate of the requests.
 
 It runs in the environment of the peers: `.dev/peers/bin/python -m tests.load.bench.plot RESULTS.json PICTURE.svg`.
 """
 
 import json
 import sys
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 
@@ -14,30 +16,80 @@ from matplotlib.figure import Figure
 
 mpl.rcParams["svg.hashsalt"] = "tests.load.bench"  # the same results draw the same file
 OURS, OTHERS = "#1b6ca8", "#b9c4cc"
+PEERS = ("#d1495b", "#2e933c", "#e09f3e", "#7b4ea3", "#6d4c41", "#e377c2", "#708090", "#17a2a2", "#9a9a00", "#000000")
 COLUMNS = 3
+PERCENTILES = {"p50": "p50", "p99": "p99", "p999": "p99.9"}
 
 
-def draw(results: dict[str, Any]) -> Figure:
+def draw_throughput(results: dict[str, Any]) -> Figure:
     titles = results["work"]
     rows = -(-len(titles) // COLUMNS)
     figure = Figure(figsize=(5.4 * COLUMNS, 2.9 * rows), layout="constrained")
-    axes = figure.subplots(rows, COLUMNS, squeeze=False).flat
+    axes = list(figure.subplots(rows, COLUMNS, squeeze=False).flat)
     for axis, (work, title) in zip(axes, titles.items(), strict=False):
         _bars(axis, results, work)
         axis.set_title(title, loc="left", fontsize=11)
-    for axis in list(axes)[len(titles) :]:
+    for axis in axes[len(titles) :]:
         axis.set_visible(False)
-    machine, options = results["machine"], results["options"]
+    figure.suptitle(f"Requests per second; {_circumstances(results)}", fontsize=10)
+    return figure
+
+
+def draw_latency(results: dict[str, Any]) -> Figure:
+    works = list(dict.fromkeys(one["work"] for one in results["summaries"]))
+    figure = Figure(figsize=(5.4 * len(PERCENTILES), 3.4 * len(works)), layout="constrained")
+    grid = figure.subplots(len(works), len(PERCENTILES), squeeze=False, sharex="row", sharey="row")
+    for axes, work in zip(grid, works, strict=True):
+        for axis, (percentile, name) in zip(axes, PERCENTILES.items(), strict=True):
+            _lines(axis, results, work, percentile)
+            axis.set_title(f"{results['work'][work]}, {name}", loc="left", fontsize=11)
+    lines, names = figure.axes[0].get_legend_handles_labels()
+    figure.legend(lines, names, loc="outside lower center", ncols=4, fontsize=8)
     figure.suptitle(
-        f"Requests per second; {machine['processor']}, {machine['cores']} cores, Python {machine['python']}, "
-        f"PostgreSQL {machine['postgresql']}; {options['rounds']} rounds, {options['connections']} connections",
+        "Milliseconds from the moment a request was due, against requests per second, "
+        f"at shares of what each answers at most; {_circumstances(results)}",
         fontsize=10,
     )
     return figure
 
 
+def _circumstances(results: dict[str, Any]) -> str:
+    machine, options = results["machine"], results["options"]
+    return (
+        f"{machine['processor']}, {machine['cores']} cores, Python {machine['python']}, "
+        f"PostgreSQL {machine['postgresql']}; {options['rounds']} rounds, {options['connections']} connections"
+    )
+
+
+def _lines(axis: Axes, results: dict[str, Any], work: str, percentile: str) -> None:
+    peers = cycle(PEERS)
+    for contender, title in results["contenders"].items():
+        colour = OURS if contender == "ours" else next(peers)
+        known = [
+            one
+            for one in results["summaries"]
+            if (one["work"], one["contender"]) == (work, contender) and one[percentile] is not None
+        ]
+        axis.plot(
+            [one["rate"] for one in known],
+            [one[percentile] for one in known],
+            label=title,
+            color=colour,
+            marker="o",
+            markersize=3,
+            linewidth=2 if contender == "ours" else 1,
+        )
+    axis.set(xscale="log", yscale="log")
+    for scale in (axis.xaxis, axis.yaxis):
+        scale.set_major_formatter("{x:,g}")
+        scale.set_minor_formatter("")
+    axis.tick_params(labelsize=7, labelleft=True)
+    axis.grid(visible=True, which="major", linewidth=0.3)
+    axis.spines[["top", "right"]].set_visible(False)
+
+
 def _bars(axis: Axes, results: dict[str, Any], work: str) -> None:
-    summaries = [one for one in reversed(results["summaries"]) if one["work"] == work and not one["error"]]
+    summaries = [one for one in reversed(results["summaries"]) if one["work"] == work]
     names = [results["contenders"][one["contender"]] for one in summaries]
     medians = [one["throughput"] for one in summaries]
     colours = [OURS if one["contender"].startswith("ours") else OTHERS for one in summaries]
@@ -61,8 +113,21 @@ def _ranges(results: dict[str, Any], work: str, summaries: list[dict[str, Any]])
     return below, above
 
 
+def _part(results: dict[str, Any], *, under_open_load: bool) -> dict[str, Any]:
+    return results | {
+        kind: [one for one in results[kind] if (one["percent"] is not None) is under_open_load and not one["error"]]
+        for kind in ("summaries", "cells")
+    }
+
+
+def main(source: Path, picture: Path) -> None:
+    results = json.loads(source.read_text())
+    options: dict[str, Any] = {"metadata": {"Date": None}} if picture.suffix == ".svg" else {}
+    draw_throughput(_part(results, under_open_load=False)).savefig(picture, **options)
+    under = _part(results, under_open_load=True)
+    if under["summaries"]:
+        draw_latency(under).savefig(picture.with_stem(f"{picture.stem}-latency"), **options)
+
+
 if __name__ == "__main__":
-    source, picture = sys.argv[1:]
-    draw(json.loads(Path(source).read_text())).savefig(
-        picture, metadata={"Date": None} if picture.endswith("svg") else {}
-    )
+    main(*map(Path, sys.argv[1:]))

@@ -7,6 +7,9 @@ from typing import Final
 from tests.load.bench import checks, plans
 from tests.load.bench.plans import Data, Request
 
+REPLAY: Final = "replay.lua"
+"""Sends what a plan says, whatever the answers are."""
+
 
 @dataclass(frozen=True)
 class Work:
@@ -16,8 +19,7 @@ class Work:
     title: str
     plan: Callable[[Data], Iterable[Request]]
     check: Callable[[checks.Exchange], Awaitable[None]]
-    script: str = "replay.lua"
-    is_list: bool = False
+    script: str = REPLAY
     writes: bool = False
     warm_ups: int = 1
     """How many times the usual warm-up it takes until caches are as full as they will be."""
@@ -27,14 +29,14 @@ CONDITIONAL: Final = "list-304"
 """Its plan depends on the tags that a contender hands out."""
 
 WORK: Final = (
-    Work("list", "list of 50", plans.lists, checks.lists, is_list=True),
+    Work("list", "list of 50", plans.lists, checks.lists),
     Work(
         CONDITIONAL,
         "list, If-None-Match",
         lambda data: plans.conditional_lists(data, {}),
         checks.conditional_lists,
     ),
-    Work("filtered", "filtered list", plans.filtered_lists, checks.filtered_lists, is_list=True),
+    Work("filtered", "filtered list", plans.filtered_lists, checks.filtered_lists),
     Work("one", "one task", plans.single_tasks, checks.single_tasks),
     Work("create", "create", plans.creations, checks.creations, writes=True),
     Work("patch", "patch", plans.patches, checks.patches, writes=True),

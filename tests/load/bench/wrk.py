@@ -20,12 +20,13 @@ GRACE_SECONDS: Final = 30
 
 
 class Load(Struct, frozen=True):
-    """What wrk saw; latencies in milliseconds, `errors` by kind, those that occurred only."""
+    """What the client saw; latencies in milliseconds, `errors` by kind, those that occurred only."""
 
     requests: int
     seconds: float
     p50: float
     p99: float
+    p999: float
     errors: dict[str, int]
 
 

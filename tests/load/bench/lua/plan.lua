@@ -26,8 +26,9 @@ function plan.report(summary, latency)
   for kind, count in pairs(summary.errors) do
     if count > 0 then errors[#errors + 1] = string.format('"%s": %d', kind, count) end
   end
-  io.write(string.format('\n{"requests": %d, "seconds": %.6f, "p50": %.3f, "p99": %.3f, "errors": {%s}}\n',
-    summary.requests, summary.duration / 1e6, latency:percentile(50) / 1e3, latency:percentile(99) / 1e3,
+  local function milliseconds(percent) return latency:percentile(percent) / 1e3 end
+  local form = '\n{"requests": %d, "seconds": %.6f, "p50": %.3f, "p99": %.3f, "p999": %.3f, "errors": {%s}}\n'
+  io.write(form:format(summary.requests, summary.duration / 1e6, milliseconds(50), milliseconds(99), milliseconds(99.9),
     table.concat(errors, ", ")))
 end
 
