@@ -1,7 +1,7 @@
 """Reads that wait for the same statement are sent as one, and each gets its own answer.
 
-A read that nothing is in the way of is sent at once and by itself. Every answer comes from a statement that was sent
-after its request arrived, and no request fails or ends because of another.
+A read that finds nothing in its way is sent at once and by itself. Every answer is from a statement that was sent after
+its request arrived, and no request fails or ends because of another.
 """
 
 import asyncio
@@ -20,19 +20,19 @@ from app.db.lateral import LateralStatement
 from app.db.statement import Statement
 
 UNDER_WAY: Final = 2
-"""Statements of a group that are under way before further requests wait."""
+"""Statements of a group that are under way while its further requests wait."""
 
 LARGEST: Final = 64
 """Requests in one statement."""
 
 SLOW: Final = 0.02
-"""Seconds after which a statement does not count as under way any more, so that a slow or stuck one holds up nobody."""
+"""Seconds after which a statement no longer counts as under way: nobody waits longer for a slow or stuck one."""
 
 LONGEST: Final = 1.0
-"""Seconds that a statement for several may take before its requests ask one by one, in the time that they have left."""
+"""Seconds that a statement for several may take before each of its requests asks by itself, in the time it has left."""
 
 UNANSWERED: Final = object()
-"""In place of an answer: the request has to ask by itself."""
+"""What a request gets instead of an answer when it has to ask by itself."""
 
 Values = Mapping[str, Any]
 Requests = dict[asyncio.Future[Any], Values]
@@ -54,7 +54,7 @@ class Group:
         self.waiting: Requests = {}
         self.watched = False
         self.collecting = False
-        """Whether those who wait are sent when it is their turn, together with whoever comes until then."""
+        """Whether those who wait are about to be sent; whoever comes before it is their turn is sent along."""
 
     def is_busy(self) -> bool:
         """Tell whether a request has to wait."""
@@ -72,7 +72,7 @@ class Group:
 
 
 class Coalescer:
-    """`ask` runs a statement for one request, again if need be; `ask_once` runs one that has rows for several."""
+    """`ask` runs a statement for one request, and again if need be; `ask_once` runs one for any number of them."""
 
     def __init__(
         self,
@@ -127,6 +127,7 @@ class Coalescer:
         return record
 
     def _watch(self, group: Group) -> None:
+        """Look again when what is under way counts as slow."""
         if group.waiting and not group.watched:
             group.watched = True
             asyncio.get_running_loop().call_later(SLOW, self._look, group)
@@ -151,6 +152,7 @@ class Coalescer:
             del self._groups[group.key]
 
     async def _collect(self, group: Group) -> None:
+        """Wait for a turn, send those who wait by then, and leave none of them without an answer."""
         await self._turns.enter()
         group.collecting = False
         sent = monotonic()
@@ -161,7 +163,7 @@ class Coalescer:
             if requests:
                 await self._answer(group.statement, requests)
         except Exception as error:  # noqa: BLE001 - each request asks again and meets a failure of its own
-            logger.info("reads that were sent together are sent one by one", **description(error))
+            logger.info("a statement for several requests failed, so each asks by itself", **description(error))
         finally:
             self._turns.release()
             for answer in requests:

@@ -10,8 +10,7 @@ import asyncpg
 from asyncpg.prepared_stmt import PreparedStatement
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.db import url
-from app.db.coalesce import LONGEST, Coalescer
+from app.db import coalesce, url
 from app.db.connections import Connections
 from app.db.deadline import Deadline
 from app.db.engine import create_engine
@@ -33,15 +32,15 @@ class Database:
         self._preparation = Preparation(settings.database_statements, pooled=address.pooled)
         self._timeout = settings.database_timeout
         self._budget = max(settings.database_timeout, settings.database_cold_start_timeout)
-        self._coalescer = Coalescer(self._connections.turns, self._ask, self._ask_for_several)
+        self._coalescer = coalesce.Coalescer(self._connections.turns, self._ask, self._ask_for_several)
         self._coalesce = settings.database_coalesce
         self._loop: asyncio.AbstractEventLoop | None = None
 
     async def fetch(self, statement: Statement, values: Mapping[str, Any]) -> asyncpg.Record | None:
         """Run one statement in autocommit, on the driver's own connection, and return its first row or None.
 
-        A read may be sent together with others, and its row then has a further column at its end.
-        What may be over a moment later is tried again, unless the statement writes and may have run. Raises
+        A read may be sent together with others; its row then has one more column, at the end. What may be over a
+        moment later is tried again, unless the statement writes and may have run. Raises
         asyncpg.PostgresError for what the server refuses, QueueFull, AnswerLost, and OSError, TimeoutError or
         asyncpg.InterfaceError where the server cannot be asked.
         """
@@ -76,7 +75,7 @@ class Database:
 
     async def _ask_for_several(self, statement: Statement, arguments: list[Any]) -> Any:
         """Run a statement once, and leave those whom it is for the time to ask by themselves."""
-        async with asyncio.timeout(min(LONGEST, self._budget / 2)):
+        async with asyncio.timeout(min(coalesce.LONGEST, self._budget / 2)):
             return await self._attempt(PreparedStatement.fetch, statement, arguments)
 
     async def _attempt(self, fetch: Callable[..., Any], statement: Statement, arguments: list[Any]) -> Any:

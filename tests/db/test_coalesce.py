@@ -205,7 +205,7 @@ async def test_the_deadline_of_one_is_that_of_no_other(settings: Settings, conne
 async def test_nobody_waits_long_for_those_in_the_same_statement(
     reads: Reads, connection: asyncpg.Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("app.db.database.LONGEST", 0.1)
+    monkeypatch.setattr(coalesce, "LONGEST", 0.1)
     async with reads.occupied(connection) as first:
         slow, *others = [*reads.start(lock=reads.locked), *reads.start(20)]
         async with asyncio.timeout(1):

@@ -102,7 +102,7 @@ async def ask(world: World, stores: Stores, request: Any) -> Any:
         return type(error)
 
 
-@given(requests=st.lists(REQUESTS, min_size=1, max_size=64))
+@given(requests=st.lists(REQUESTS, min_size=20, max_size=64))
 @hypothesis_settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 async def test_answers_are_those_of_requests_that_came_alone(world: World, requests: list[Any]) -> None:
     expected = [await ask(world, world.alone, request) for request in requests]
