@@ -40,9 +40,9 @@ class Database:
         """Run one statement in autocommit, on the driver's own connection, and return its first row or None.
 
         A read may be sent together with others; its row then has one more column, at the end. What may be over a
-        moment later is tried again, unless the statement writes and may have run. Raises
-        asyncpg.PostgresError for what the server refuses, QueueFull, AnswerLost, and OSError, TimeoutError or
-        asyncpg.InterfaceError where the server cannot be asked.
+        moment later is tried again, unless the statement writes and may have run. Raises asyncpg.PostgresError for what
+        the server refuses, QueueFull, AnswerLost, and OSError, TimeoutError or asyncpg.InterfaceError where the server
+        cannot be asked.
         """
         loop = self._loop = self._loop or asyncio.get_running_loop()
         with Deadline(loop, self._budget):
