@@ -15,6 +15,11 @@ from app.settings import Settings
 from tests.conftest import client_of, running
 
 TASKS = "/api/me/tasks"
+AWAY: Final[dict[str, Any]] = {
+    "database_url": "postgresql://u:pa55word@127.0.0.1:1/d",
+    "database_timeout": 0.1,
+    "database_cold_start_timeout": 0.1,
+}
 MEMBERS = {
     "method",
     "route",
@@ -78,9 +83,7 @@ async def test_refused_requests_are_logged_too(
 async def test_no_token_query_or_body_is_ever_logged(
     settings: Settings, user_id: str, capsys: pytest.CaptureFixture[str], log_format: Literal["json", "console"]
 ) -> None:
-    chatty = replace(
-        settings, log_format=log_format, log_level="debug", database_url="postgresql://u:pa55word@127.0.0.1:1/d"
-    )
+    chatty = replace(settings, log_format=log_format, log_level="debug", **AWAY)
     async with running(chatty) as app, client_of(app, settings, user_id) as client:
         await client.get(TASKS, params={"search": "s3cret-query"})
         await client.post(TASKS, json={"title": "s3cret-title"}, headers={"Cookie": "s3cret-cookie"})
@@ -141,13 +144,6 @@ async def test_access_lines_are_left_out_above_their_level_and_text_for_people(
         out = capsys.readouterr().out
         assert out.count("request ") == expected
         assert not out.startswith("{")
-
-
-AWAY: Final[dict[str, Any]] = {
-    "database_url": "postgresql://u:p@127.0.0.1:1/d",
-    "database_timeout": 0.1,
-    "database_cold_start_timeout": 0.1,
-}
 
 
 @get("/broken", opt=PUBLIC)

@@ -1,6 +1,7 @@
 """`litestar database`: where it runs, and what it refuses to destroy."""
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
 
@@ -18,9 +19,11 @@ USER = "INSERT INTO users (id) VALUES ('u')"
 
 
 def command(settings: Settings, *arguments: str) -> Result:
+    """Run it in a thread of its own: it starts an event loop, and tests before this one may have left theirs here."""
     cli = click.Group()
     Commands(settings).on_cli_init(cli)
-    return CliRunner().invoke(cli, ["database", *arguments])
+    with ThreadPoolExecutor(max_workers=1) as thread:
+        return thread.submit(CliRunner().invoke, cli, ["database", *arguments]).result()
 
 
 @pytest.fixture

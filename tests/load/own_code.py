@@ -44,7 +44,7 @@ class Row(tuple[Any, ...]):
     __slots__ = ()
 
     def __getitem__(self, key: Any) -> Any:
-        return tuple.__getitem__(self, {"revision": 0, "body": 1}.get(key, key))
+        return tuple.__getitem__(self, {"revision": 0, "body": 1, "contents": 1}.get(key, key))
 
 
 async def answer(_lane: Database, _statement: Statement, values: Mapping[str, Any], **_options: Any) -> Row:
