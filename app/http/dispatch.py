@@ -7,7 +7,7 @@ OPTIONS and odd paths to pages and streams, it leaves to Litestar.
 import re
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from inspect import signature
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from litestar import Litestar
 from litestar.handlers import HTTPRouteHandler
@@ -17,9 +17,13 @@ from msgspec import convert
 from app.errors import MEDIA_TYPE, MalformedJSON, report
 from app.http.answers import Answer, JSONResponse
 from app.http.body import StrictRequest
+from app.http.headers import first
 
 ORDINARY_PATH: Final = re.compile(r"(?:/[A-Za-z0-9_-]+)*/?", re.ASCII)
 ORDINARY_HOST: Final = re.compile(rb"[A-Za-z0-9.:-]*")
+REMEMBERED: Final = 4096
+"""Paths whose place in the table is kept; all are forgotten when there are more."""
+
 PROBLEM: Final = (b"content-type", MEDIA_TYPE.encode())
 
 Check = Callable[[Any], Awaitable[None]]
@@ -70,41 +74,57 @@ class Call:
             return Answer(problem.status, [*headers, PROBLEM, (b"content-length", b"%d" % len(body))], body)
 
 
+class Found(NamedTuple):
+    """A place in the table: the path without a slash at its end, its parameters, and the calls by method."""
+
+    path: str
+    values: list[str]
+    calls: dict[str, Call]
+
+
+NOTHING: Final = Found("", [], {})
+
+
 class Table:
     """The calls by path and method. `check` is asked for every route that is not public."""
 
     def __init__(self, app: Litestar, check: Check) -> None:
         self._app = app
         self._root: dict[str, Any] = {}
+        self._found: dict[str, Found] = {}
         for route in app.routes:
             if isinstance(route, HTTPRoute):
                 self._add(route, check)
 
     def find(self, scope: Any) -> Call | None:
         """Return the call for a request and complete its scope, or None where Litestar has to answer."""
-        path = scope["path"]
-        if not ORDINARY_PATH.fullmatch(path) or scope.get("root_path"):
+        found = self._found.get(scope["path"]) or self._match(scope["path"])
+        call: Call | None = found.calls.get(scope["method"])
+        if call is None or scope.get("root_path") or not ORDINARY_HOST.fullmatch(first(scope, b"host")):
             return None
-        node, values = self._root, []
-        for segment in path.split("/"):
-            if segment:
-                below = node.get(segment)
-                if below is None:
-                    below = node.get("{}")
-                    if below is None:
-                        return None
-                    values.append(segment)
-                node = below
-        call: Call | None = node.get("/", {}).get(scope["method"])
-        if call is not None:
-            if not _has_ordinary_host(scope["headers"]):
-                return None
-            scope["path"] = path.rstrip("/") or "/"
-            scope["path_params"] = dict(zip(call.names, values, strict=True))
-            scope["path_template"] = call.template
-            scope["route_handler"] = call.handler
-            scope["app"] = scope["litestar_app"] = self._app
+        scope["path"] = found.path
+        scope["path_params"] = dict(zip(call.names, found.values, strict=True))
+        scope["path_template"] = call.template
+        scope["route_handler"] = call.handler
+        scope["app"] = scope["litestar_app"] = self._app
         return call
+
+    def _match(self, path: str) -> Found:
+        """Find the place of a path, and remember it if there are calls."""
+        if not ORDINARY_PATH.fullmatch(path):
+            return NOTHING
+        node, values = self._root, []
+        for segment in filter(None, path.split("/")):
+            if segment not in node and "{}" in node:
+                values.append(segment)
+                segment = "{}"  # noqa: PLW2901 - what stands for it
+            node = node.get(segment, {})
+        found = Found(path.rstrip("/") or "/", values, node.get("/", {}))
+        if found.calls:
+            if len(self._found) >= REMEMBERED:
+                self._found.clear()
+            self._found[path] = found
+        return found
 
     def routes(self) -> Iterator[tuple[str, str]]:
         """Yield the method and the path template of everything that is called directly."""
@@ -153,7 +173,3 @@ def _fixed(handler: HTTPRouteHandler) -> Mapping[str, Any]:
         for name, provider in handler.resolve_dependencies().items()
         if provider.use_cache and provider.has_sync_callable and not signature(provider.dependency).parameters
     }
-
-
-def _has_ordinary_host(headers: Any) -> bool:
-    return all(ORDINARY_HOST.fullmatch(value) for name, value in headers if name == b"host")

@@ -4,7 +4,6 @@ import os
 import re
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from http import HTTPStatus
 from typing import Any, Final
 
 from msgspec import UNSET, Struct
@@ -16,6 +15,7 @@ from app.http.headers import first
 from app.logs import AccessLine, Level
 
 REQUEST_ID: Final = re.compile(rb"[A-Za-z0-9._-]{1,128}")
+FIRST_ERROR, FIRST_FAILURE, UNAVAILABLE = 400, 500, 503  # looked up in HTTPStatus they take Python 3.11 a call each
 API: Final = "/api/"
 PROBLEM: Final = (b"content-type", errors.MEDIA_TYPE.encode())
 
@@ -70,14 +70,17 @@ class Exchange:
         headers.append((b"x-request-id", self.request_id.encode()))
         headers += EVERYWHERE
         headers.append(NO_PAGE)
-        if self.status >= HTTPStatus.BAD_REQUEST:
+        if self.status >= FIRST_ERROR:
             headers += ERROR
         elif self._scope["path"].startswith(API):
             headers += DATA
         if self._layer.draining():
             headers.append(CLOSE)
         await self._send({"type": "http.response.start", "status": self.status, "headers": headers})
-        await self._body(body, more=False)
+        if self._method == "HEAD":
+            body = b""
+        self._bytes = len(body)
+        await self._send({"type": "http.response.body", "body": body})
 
     async def send(self, message: Any) -> None:
         """Pass a message on: complete its headers, or drop a body that must not be sent."""
@@ -88,7 +91,7 @@ class Exchange:
             await self._body(message["body"], more=message.get("more_body", False))
 
     async def _start(self, headers: Headers) -> None:
-        if self.status < HTTPStatus.BAD_REQUEST or PROBLEM in headers:
+        if self.status < FIRST_ERROR or PROBLEM in headers:
             await self._send({"type": "http.response.start", "status": self.status, "headers": headers})
             return
         kept = [(name, value) for name, value in headers if name not in {b"content-type", b"content-length"}]
@@ -119,7 +122,7 @@ class Exchange:
         if b"content-security-policy" not in names:
             headers.append(NO_PAGE)
         if b"cache-control" not in names:
-            if self.status >= HTTPStatus.BAD_REQUEST:
+            if self.status >= FIRST_ERROR:
                 headers += ERROR
             elif self._scope["path"].startswith(API):
                 headers += DATA
@@ -150,9 +153,9 @@ class Exchange:
 
 
 def _level(status: int) -> Level:
-    if status < HTTPStatus.INTERNAL_SERVER_ERROR:
+    if status < FIRST_FAILURE:
         return "info"
-    return "warning" if status == HTTPStatus.SERVICE_UNAVAILABLE else "error"
+    return "warning" if status == UNAVAILABLE else "error"
 
 
 def with_head(methods: Iterable[str]) -> bytes:

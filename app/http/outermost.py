@@ -6,7 +6,6 @@ from typing import Any
 
 import structlog
 from litestar import Litestar
-from litestar.enums import ScopeType
 from litestar.routes import HTTPRoute
 
 from app import errors
@@ -72,7 +71,7 @@ class Outermost:
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Serve one request."""
-        if scope["type"] != ScopeType.HTTP:
+        if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
         scope.setdefault("state", {})
