@@ -24,6 +24,9 @@ ORDINARY_HOST: Final = re.compile(rb"[A-Za-z0-9.:-]*")
 REMEMBERED: Final = 4096
 """Paths whose place in the table is kept; all are forgotten when there are more."""
 
+LONGEST_REMEMBERED: Final = 256
+"""Characters of such a path: anybody can send any path, and longer ones are looked for each time."""
+
 PROBLEM: Final = (b"content-type", MEDIA_TYPE.encode())
 
 Check = Callable[[Any], Awaitable[None]]
@@ -120,7 +123,7 @@ class Table:
                 segment = "{}"  # noqa: PLW2901 - what stands for it
             node = node.get(segment, {})
         found = Found(path.rstrip("/") or "/", values, node.get("/", {}))
-        if found.calls:
+        if found.calls and len(path) <= LONGEST_REMEMBERED:
             if len(self._found) >= REMEMBERED:
                 self._found.clear()
             self._found[path] = found

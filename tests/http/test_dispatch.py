@@ -23,7 +23,7 @@ from app.auth.mint import mint
 from app.db.database import Database
 from app.db.failures import AnswerLost, QueueFull
 from app.db.statement import Statement
-from app.http import exchange
+from app.http import dispatch, exchange
 from app.http.answers import JSONResponse
 from app.http.body import StrictRequest
 from app.http.dispatch import Table
@@ -249,3 +249,14 @@ async def test_a_new_route_is_called_directly_once_it_is_written_and_one_with_la
     assert call is not None
     assert (await call(scope, check, check)).body == b'["ada","localhost"]'
     assert (scope["path"], scope["path_template"]) == ("/api/ada/new", "/api/{user_id}/new")
+
+
+async def test_what_is_remembered_of_paths_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(dispatch, "REMEMBERED", 3)
+    table = Table(Litestar([new], request_class=StrictRequest, openapi_config=None), check)
+    for path in ("/api/a/new", "/api/b/new", "/api/c/new", f"/api/{'x' * 300}/new", "/api/d/new"):
+        for _ in range(2):
+            scope = Request("GET", path, b"", [], (), leaves=False).scope({})
+            assert table.find(scope) is not None
+            assert scope["path_params"] == {"user_id": path.split("/")[2]}
+    assert set(vars(table)["_found"]) == {"/api/d/new"}

@@ -44,6 +44,7 @@ async def fill(client: httpx.AsyncClient, tasks: int = 20) -> None:
         (b"gzip ; q=0.000, zstd;q=0.5", ZSTD),
         (b"xgzip, gzipx", None),
         (b"\xff, gzip", GZIP),
+        (b"gzip," + b" " * 300, None),
     ],
 )
 def test_the_client_says_how_a_list_may_be_packed(header: bytes | None, coding: Coding | None) -> None:
