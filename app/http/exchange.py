@@ -22,7 +22,7 @@ PROBLEM: Final = (b"content-type", errors.MEDIA_TYPE.encode())
 EVERYWHERE: Final = [(b"x-content-type-options", b"nosniff"), (b"referrer-policy", b"no-referrer")]
 NO_PAGE: Final = (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'")
 VARY: Final = (b"vary", b"Authorization, Origin")  # `me` is another user's with another token
-DATA: Final = [(b"cache-control", b"private, no-cache"), VARY]
+DATA: Final = [(b"cache-control", b"private, no-cache"), (b"vary", b"Accept-Encoding, Authorization, Origin")]
 CLOSE: Final = (b"connection", b"close")
 ERROR: Final = [(b"cache-control", b"no-store"), VARY]
 

@@ -6,7 +6,7 @@ from litestar.di import NamedDependency
 from litestar.params import FromPath, JSONBody
 
 from app.auth.caller import Caller
-from app.http.answers import JSONResponse, nothing, representation
+from app.http.answers import Headers, JSONResponse, nothing, representation
 from app.http.body import StrictRequest
 from app.http.compression import accepted
 from app.http.headers import has_weak_tag, if_match, if_none_match
@@ -96,7 +96,7 @@ def _path(request: Request) -> str:
 
 def _page(request: Request, page: Page) -> JSONResponse[list[Task]]:
     """Answer with a page; packed, its tag is a weak one, for the bytes are others (RFC 9110, section 8.8.3.3)."""
-    headers = [(b"vary", b"Accept-Encoding")]
+    headers: Headers = []
     if page.next_cursor is not None:
         query_string = from_cursor(request.scope["query_string"], page.next_cursor)
         headers.append((b"link", f'<{_path(request)}?{query_string}>; rel="next"'.encode("latin-1")))

@@ -110,6 +110,9 @@ CREATE: Final = Request(
     parts=(b'{"title": "Buy milk"}',),
     leaves=False,
 )
+LIST_OF_ANOTHER_ORIGIN: Final = structs.replace(
+    CREATE, method="GET", headers=[*CREATE.headers, (b"origin", b"https://app.example.org")], parts=(b"",)
+)
 TOO_LARGE: Final = structs.replace(CREATE, parts=(BODIES[-1],))
 STALE: Final = structs.replace(
     CREATE, method="PATCH", path="/api/me/tasks/1", headers=[*CREATE.headers, (b"if-match", b'"4"')]

@@ -10,7 +10,7 @@ import zstandard
 from app.http import compression
 from app.http.compression import GZIP, ZSTD, Coding, accepted
 from app.settings import Settings
-from tests.conftest import client_of, random_user, running
+from tests.conftest import ORIGIN, client_of, random_user, running
 
 TASKS: Final = "/api/me/tasks"
 UNPACK: Final[dict[str, Callable[[bytes], bytes]]] = {
@@ -81,6 +81,14 @@ async def test_304_repeats_the_tag_of_the_answer_that_the_client_holds(client: h
     assert (again.status_code, body, again.headers["etag"]) == (304, b"", first.headers["etag"])
     assert "content-encoding" not in again.headers
     assert "Accept-Encoding" in ", ".join(again.headers.get_list("vary"))
+
+
+async def test_caches_keep_the_codings_apart_for_other_origins_too(client: httpx.AsyncClient) -> None:
+    await fill(client)
+    response, _ = await raw(client, "gzip", Origin=ORIGIN)
+    assert response.headers["access-control-allow-origin"] == ORIGIN
+    varying = ", ".join(response.headers.get_list("vary"))
+    assert all(name in varying for name in ("Accept-Encoding", "Authorization", "Origin"))
 
 
 async def test_head_has_the_headers_of_the_packed_list(client: httpx.AsyncClient) -> None:
