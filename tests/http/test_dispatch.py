@@ -31,7 +31,7 @@ from app.logs import AccessLine
 from app.settings import Settings
 from tests.http.requests import CREATE, LIST_OF_ANOTHER_ORIGIN, METHODS, STALE, TOO_LARGE, Request, requests
 
-EXAMPLES: Final = int(os.environ.get("DISPATCH_EXAMPLES", "4000"))
+EXAMPLES: Final = int(os.environ.get("DISPATCH_EXAMPLES", "2500"))
 ALL_VARIATIONS: Final = "DISPATCH_EXAMPLES" in os.environ
 """In a long run each request is compared with every method and every outcome."""
 
