@@ -3,7 +3,7 @@
 import os
 import re
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from typing import Any, Final
 
 from msgspec import UNSET, Struct
@@ -67,15 +67,7 @@ class Exchange:
         self.status, headers, body = answer
         if self._layer.cross_origin:
             headers += self._layer.cross_origin.headers(self._scope)
-        headers.append((b"x-request-id", self.request_id.encode()))
-        headers += EVERYWHERE
-        headers.append(NO_PAGE)
-        if self.status >= FIRST_ERROR:
-            headers += ERROR
-        elif self._scope["path"].startswith(API):
-            headers += DATA
-        if self._layer.draining():
-            headers.append(CLOSE)
+        headers = self._completed(headers)
         await self._send({"type": "http.response.start", "status": self.status, "headers": headers})
         if self._method == "HEAD":
             body = b""
@@ -86,7 +78,8 @@ class Exchange:
         """Pass a message on: complete its headers, or drop a body that must not be sent."""
         if message["type"] == "http.response.start":
             self.status = message["status"]
-            await self._start(self._completed(list(message["headers"])))
+            headers = list(message["headers"])
+            await self._start(self._completed(headers, {name for name, _ in headers}))
         elif message["type"] == "http.response.body" and not self._ended:
             await self._body(message["body"], more=message.get("more_body", False))
 
@@ -116,8 +109,8 @@ class Exchange:
         self._bytes += len(body)
         await self._send({"type": "http.response.body", "body": body, "more_body": more})
 
-    def _completed(self, headers: Headers) -> Headers:
-        names = {name for name, _ in headers}
+    def _completed(self, headers: Headers, names: Container[bytes] = ()) -> Headers:
+        """Add what every answer has, but for what is among `names` already."""
         headers += [(b"x-request-id", self.request_id.encode()), *EVERYWHERE]
         if b"content-security-policy" not in names:
             headers.append(NO_PAGE)
