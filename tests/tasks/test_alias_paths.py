@@ -161,9 +161,9 @@ async def test_the_version_is_no_user_whose_account_could_be_erased(client: http
     assert len((await client.get(TASKS)).json()) == 1
 
 
-async def test_a_user_with_a_reserved_id_has_me(app: Litestar, settings: Settings) -> None:
+async def test_a_user_with_a_reserved_id_has_me(served: Litestar, settings: Settings) -> None:
     for user_id in ("tasks", "v1", "health"):
-        async with client_of(app, settings, user_id) as client:
+        async with client_of(served, settings, user_id) as client:
             created = await client.post(TASKS, json={"title": user_id})
             assert (await client.get(created.headers["location"])).json()["title"] == user_id
             assert (await client.delete("/api/me")).status_code == 204

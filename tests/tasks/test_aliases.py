@@ -173,7 +173,7 @@ def same_lists(draw: st.DrawFn) -> tuple[str, str]:
 
 
 @given(lists=same_lists())
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=200, deadline=None)
 def test_whatever_is_asked_in_other_words_is_the_same_question(lists: tuple[str, str]) -> None:
     own, other = lists
     assert parse(other.encode()) == parse(own.encode())
