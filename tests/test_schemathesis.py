@@ -31,7 +31,7 @@ expected-statuses = [400, 401, 404, 405, 412, 413, 415, 422]
 
 [[operations]]
 include-operation-id = "completeTask"
-phases.coverage.unexpected-methods = ["delete", "get", "options", "query", "trace"]  # POST and PUT are other names of PATCH
+phases.coverage.unexpected-methods = ["delete", "get", "options", "query", "trace"]  # post, put: as patch
 """
 
 

@@ -40,7 +40,7 @@ class TaskController(Controller):
 
     @get(**openapi.LIST)
     async def list_tasks(self, request: Request, tasks: Tasks) -> JSONResponse[list[Task]]:
-        """One page of the user's tasks, newest first unless asked otherwise. Parameters that mean nothing are ignored."""
+        """One page of the user's tasks, newest first unless asked otherwise. Unknown parameters are ignored."""
         query = parse(request.scope["query_string"])
         page = await tasks.page(request.user.id, query, if_none_match(request.scope), accepted(request.scope))
         return _page(request, page)
