@@ -2,8 +2,9 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from copy import deepcopy
-from dataclasses import fields, is_dataclass
+from dataclasses import fields, is_dataclass, replace
 from http import HTTPStatus
+from itertools import chain, groupby
 from typing import Any, Final
 
 from litestar import Litestar
@@ -44,7 +45,7 @@ ETAG: Final = header(
     "The revision, quoted; for If-None-Match and If-Match.", '"1795336200123456"', pattern='^"[0-9]+"$'
 )
 OF_PROBLEMS: Final = {
-    "WWW-Authenticate": header("The scheme to authenticate with.", "Bearer"),
+    "WWW-Authenticate": header("The scheme to authenticate with, and what is wrong with the token.", "Bearer"),
     "Retry-After": header("Seconds to wait.", RETRY_SOON["Retry-After"], pattern="^[0-9]+$"),
 }
 IF_MATCH: Final = parameter(
@@ -74,15 +75,19 @@ def operation(
 ) -> dict[str, Any]:
     """Return a route handler's options: `body` is an example of the request's, `example` of the answer's.
 
-    `problems` are those that the handler can end in, with an instance where its example should say more. A route that
-    takes If-None-Match answers 304, too.
+    `problems` are those that the handler can end in, with an instance where its example should say more; among those of
+    one status the first is the example. A route that takes If-None-Match answers 304, too.
     """
     raised = [problem() if isinstance(problem, type) else problem for problem in problems]
+    by_status = {status: [*group] for status, group in groupby(sorted(raised, key=_status), key=_status)}
     responses = {
-        problem.status: ResponseSpec(
-            ProblemDetails, generate_examples=False, description=type(problem).detail, media_type=MEDIA_TYPE
+        status: ResponseSpec(
+            ProblemDetails,
+            generate_examples=False,
+            description=". Or: ".join(type(problem).detail for problem in group),
+            media_type=MEDIA_TYPE,
         )
-        for problem in raised
+        for status, group in by_status.items()
     }
     if IF_NONE_MATCH in parameters:
         responses[304] = ResponseSpec(None, description="The client holds this revision")
@@ -96,7 +101,7 @@ def operation(
             "example": example,
             "headers": headers or {},
             "parameters": [*parameters],
-            "problems": {problem.status: problem for problem in raised},
+            "problems": by_status,
         },
     }
 
@@ -138,9 +143,14 @@ def _complete(operation: Operation, handler: HTTPRouteHandler) -> None:
 def _completed(response: OpenAPIResponse, status: int, said: Mapping[str, Any]) -> OpenAPIResponse:
     headers, example = said["headers"], said["example"]
     if status >= HTTPStatus.BAD_REQUEST:
-        problem = said["problems"][status]
-        headers = {name: OF_PROBLEMS[name] for name in problem.headers}
-        example = json.decode(problem.body(str(REQUEST_ID.example)))
+        problems = said["problems"][status]
+        headers = {
+            name: replace(
+                OF_PROBLEMS[name], required=all(name in problem.headers for problem in problems), example=value
+            )
+            for name, value in chain.from_iterable(problem.headers.items() for problem in problems)
+        }
+        example = json.decode(problems[0].body(str(REQUEST_ID.example)))
     elif status == HTTPStatus.NOT_MODIFIED:
         headers = {"ETag": ETAG}
     elif status == HTTPStatus.NO_CONTENT:
@@ -149,6 +159,10 @@ def _completed(response: OpenAPIResponse, status: int, said: Mapping[str, Any]) 
     for content in (response.content or {}).values():
         content.example = example
     return response
+
+
+def _status(problem: Problem) -> int:
+    return problem.status
 
 
 def _simplify(node: Any, name: str = "") -> None:

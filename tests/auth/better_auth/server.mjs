@@ -2,6 +2,7 @@
 import { createServer } from "node:http";
 import { createInterface } from "node:readline";
 import { json } from "node:stream/consumers";
+import { oauthProvider } from "@better-auth/oauth-provider";
 import { betterAuth } from "better-auth";
 import { memoryAdapter } from "better-auth/adapters/memory";
 import { getMigrations } from "better-auth/db/migration";
@@ -10,8 +11,10 @@ import { admin, bearer, jwt } from "better-auth/plugins";
 import { SignJWT } from "jose";
 import pg from "pg";
 
-const PLUGINS = { admin, bearer, jwt: jwtOf };
+const PLUGINS = { admin, bearer, jwt: jwtOf, oauth: oauthProvider };
 const TABLES = ["user", "session", "account", "verification", "jwks"];
+const TABLES_OF_OAUTH = ["Client", "Resource", "ClientResource", "RefreshToken", "AccessToken", "Consent", "ClientAssertion"];
+TABLES.push(...TABLES_OF_OAUTH.map((name) => `oauth${name}`));
 const servers = new Map();
 
 // No address of a PostgreSQL: tables in memory. `null`: no database at all, which Better Auth calls stateless.
