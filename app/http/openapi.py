@@ -1,10 +1,9 @@
 """What handlers say about themselves beyond their types, and how it gets into the finished OpenAPI document."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from copy import deepcopy
-from dataclasses import fields, is_dataclass, replace
+from copy import copy, deepcopy
+from dataclasses import fields, is_dataclass
 from http import HTTPStatus
-from itertools import chain, groupby
 from typing import Any, Final
 
 from litestar import Litestar
@@ -78,13 +77,15 @@ def operation(
     `problems` are those that the handler can end in, with an instance where its example should say more; among those of
     one status the first is the example. A route that takes If-None-Match answers 304, too.
     """
-    raised = [problem() if isinstance(problem, type) else problem for problem in problems]
-    by_status = {status: [*group] for status, group in groupby(sorted(raised, key=_status), key=_status)}
+    by_status: dict[int, list[Problem]] = {}
+    for problem in problems:
+        raised = problem() if isinstance(problem, type) else problem
+        by_status.setdefault(raised.status, []).append(raised)
     responses = {
         status: ResponseSpec(
             ProblemDetails,
             generate_examples=False,
-            description=". Or: ".join(type(problem).detail for problem in group),
+            description=". Or: ".join(type(raised).detail for raised in group),
             media_type=MEDIA_TYPE,
         )
         for status, group in by_status.items()
@@ -145,10 +146,7 @@ def _completed(response: OpenAPIResponse, status: int, said: Mapping[str, Any]) 
     if status >= HTTPStatus.BAD_REQUEST:
         problems = said["problems"][status]
         headers = {
-            name: replace(
-                OF_PROBLEMS[name], required=all(name in problem.headers for problem in problems), example=value
-            )
-            for name, value in chain.from_iterable(problem.headers.items() for problem in problems)
+            name: _of_problems(name, value, problems) for each in problems for name, value in each.headers.items()
         }
         example = json.decode(problems[0].body(str(REQUEST_ID.example)))
     elif status == HTTPStatus.NOT_MODIFIED:
@@ -161,8 +159,11 @@ def _completed(response: OpenAPIResponse, status: int, said: Mapping[str, Any]) 
     return response
 
 
-def _status(problem: Problem) -> int:
-    return problem.status
+def _of_problems(name: str, example: str, problems: Sequence[Problem]) -> OpenAPIHeader:
+    """Describe a header that some, or all, of the problems of one status have."""
+    described = copy(OF_PROBLEMS[name])
+    described.example, described.required = example, all(name in problem.headers for problem in problems)
+    return described
 
 
 def _simplify(node: Any, name: str = "") -> None:
