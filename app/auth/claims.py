@@ -26,9 +26,7 @@ IDENTITIES: Final = ("userId", "user_id", "id", "user.id", "session.userId")  # 
 SESSION_CLAIMS: Final = {"session", "user", "updatedAt", "version", "iat", "exp"}
 
 
-def caller_of(
-    claims: dict[str, Any], settings: Settings, *, signed_with_secret: bool, access_token: bool = False
-) -> Caller:
+def caller_of(claims: dict[str, Any], settings: Settings, *, signed_with_secret: bool, access_token: bool) -> Caller:
     """Return whom the claims speak for; `access_token` tells whether the header has the type `at+jwt`. Raises Refused.
 
     The shared secret signs other things, too, so with it the claims have to tell what a token is for. Better Auth's own

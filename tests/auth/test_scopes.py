@@ -201,4 +201,4 @@ def test_the_type_of_an_access_token_does_not_excuse_a_binding_or_a_missing_user
 
 def test_an_access_token_may_say_how_its_user_signed_in() -> None:
     said = {"acr": "0", "auth_time": 1, "amr": ["pwd"], "scope": READ}
-    assert granted(said, access_token=True) == {READ}
+    assert granted(said, access_token=True) == frozenset({READ})

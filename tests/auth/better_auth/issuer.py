@@ -110,7 +110,7 @@ class Issuer:
     async def logout_token(self, client_id: str) -> str:
         """Return the last logout token that was sent to an OAuth client."""
         tokens: list[str] = [delivery["logout_token"] for delivery in await self._ask("deliveries")]
-        audiences = [jwt.decode(token, options={"verify_signature": False})["aud"] for token in tokens]
+        audiences: list[str] = [jwt.decode(token, options={"verify_signature": False})["aud"] for token in tokens]
         return dict(zip(audiences, tokens, strict=True))[client_id]
 
     async def bridge_token(self, header: dict[str, Any] | None = None, **claims: Any) -> str:

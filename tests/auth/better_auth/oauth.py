@@ -103,7 +103,7 @@ async def _granted(account: Account, asked: dict[str, str]) -> str:
 def _proof(address: str) -> str:
     """Sign a DPoP proof with a new key."""
     key = ec.generate_private_key(ec.SECP256R1())
-    public = jwt.get_algorithm_by_name("ES256").to_jwk(key.public_key(), as_dict=True)  # type: ignore[attr-defined]
+    public = jwt.get_algorithm_by_name("ES256").to_jwk(key.public_key(), as_dict=True)
     claims = {"htm": "POST", "htu": address, "iat": int(time.time()), "jti": secrets.token_urlsafe(16)}
     return jwt.encode(claims, key, "ES256", headers={"typ": "dpop+jwt", "jwk": public})
 

@@ -102,7 +102,7 @@ async def test_a_running_server_and_its_command_keep_a_client_to_its_scopes(
     calendar: Client, account: Account, settings: Settings
 ) -> None:
     token = (await calendar.tokens(account, "openid tasks:read"))["access_token"]
-    variables = {
+    variables: dict[str, Any] = {
         "DATABASE_URL": settings.database_url,
         "BETTER_AUTH_URL": calendar.issuer.origin,
         "JWT_AUDIENCE": f"{calendar.issuer.origin},{RESOURCE}",
