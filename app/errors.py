@@ -154,6 +154,18 @@ class ShuttingDown(Problem):
     detail = "This process is shutting down"
 
 
+class TooManyRequests(Problem):
+    """The caller has to wait `retry_after` seconds before the next request."""
+
+    status, code, headers = 429, "too_many_requests", RETRY_SOON
+    detail = "Too many requests; try again later"
+
+    def __init__(self, retry_after: int = 1) -> None:
+        super().__init__()
+        self.retry_after = retry_after
+        self.headers = MappingProxyType({"Retry-After": str(retry_after)})
+
+
 OF_FRAMEWORK: Final = {
     problem.status: problem
     for problem in (BadRequest, NotFound, MethodNotAllowed, PayloadTooLarge, UnsupportedMediaType, InternalError)

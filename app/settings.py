@@ -8,7 +8,9 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
-from typing import Annotated, Any, Final, Literal, Self, get_args, get_type_hints
+from ipaddress import ip_network
+from typing import Annotated, Any, Final, Literal, NamedTuple, Self, get_args, get_type_hints
+from urllib.parse import urlsplit
 
 from dotenv import dotenv_values
 from msgspec import Meta, ValidationError, convert
@@ -27,8 +29,17 @@ ADVICE: Final = "`openssl rand -base64 32` generates a good one"
 PLACEHOLDER: Final = re.compile(r"change[-_ ]?me|your[-_ ]|placeholder|example|better-auth-secret-123", re.IGNORECASE)
 ORIGIN: Final = re.compile(r"https?://[^/\s*?#@]+")
 ADDRESS: Final = re.compile(r"https?://[^/\s*?#@]+(/[^\s?#]*)?")
+LIMIT: Final = re.compile(r"([1-9][0-9]{0,8})/(second|minute|hour|day)", re.ASCII)
+UNITS: Final = {"second": 1, "minute": 60, "hour": 3600, "day": 86400}
 EMBEDDED_DATABASE_URL: Final = "EMBEDDED_DATABASE_URL"
 """Variable by which `litestar run` tells its workers which database is the embedded one; nobody else sets it."""
+
+
+class Limit(NamedTuple):
+    """So many requests in so many seconds, at any time."""
+
+    amount: int
+    seconds: int
 
 
 class SettingsError(SystemExit):
@@ -85,6 +96,16 @@ class Settings:
     """Case of `priority` in answers, `upper` or `lower`. Input is accepted in any case."""
     cors_origins: tuple[str, ...] = ()
     """Origins that browsers may call from, comma-separated; `*` allows any, without credentials."""
+    rate_limit: Limit | None = field(default=Limit(600, 60))
+    """Requests of a user, such as `600/minute`; further ones are answered 429. `off` for none."""
+    rate_limit_writes: Limit | None = field(default=Limit(300, 60))
+    """The same for writes, which count in both. A client that reads after each write meets the two at the same time."""
+    rate_limit_failed_auth: Limit | None = field(default=Limit(30, 60))
+    """Requests of a client address that are answered 401; further ones are 429. Valid tokens are still served."""
+    rate_limit_url: str = field(default="", repr=False)
+    """Redis or Valkey server that counts for all workers and hosts. Default each worker by itself."""
+    trusted_proxies: tuple[str, ...] = ()
+    """Networks whose `Forwarded` and `X-Forwarded-For` are believed, comma-separated; `unix` for Unix sockets."""
     shutdown_delay: Annotated[float, Meta(ge=0, le=60)] = 1.0
     """Seconds from SIGTERM in which requests are still taken, while `/ready` is 503."""
     shutdown_timeout: Annotated[int, Meta(ge=1, le=60)] = 7
@@ -212,6 +233,37 @@ def _origins(text: str) -> tuple[str, ...]:
     return origins
 
 
+def _limit(text: str) -> Limit | None:
+    if text == "off":
+        return None
+    found = LIMIT.fullmatch(text)
+    if not found:
+        raise ValueError("it has to look like `600/minute`, per second, minute, hour or day, or be `off`")
+    return Limit(int(found[1]), UNITS[found[2]])
+
+
+def _rate_limit_url(text: str) -> str:
+    problem = "it has to look like `redis://host:6379` or `valkey://…`, with `rediss` or `valkeys` for TLS"
+    try:
+        parts = urlsplit(text)
+        usable = parts.scheme in {"redis", "rediss", "valkey", "valkeys"} and parts.hostname and parts.port != 0
+    except ValueError:  # of a port that is no number; it may be a part of a password
+        usable = False
+    if not usable or not re.fullmatch(r"(/[0-9]*)?", parts.path):
+        raise ValueError(problem)
+    return text
+
+
+def _proxies(text: str) -> tuple[str, ...]:
+    networks = _list(text)
+    for network in networks:
+        try:
+            _ = network == "unix" or ip_network(network)
+        except ValueError:
+            raise ValueError("it has to be a list of networks like `10.0.0.0/8`, addresses, or `unix`") from None
+    return networks
+
+
 SPLITTERS: Final = {
     "better_auth_secret": _secret,
     "better_auth_secrets": _versioned_secrets,
@@ -220,4 +272,9 @@ SPLITTERS: Final = {
     "jwt_algorithm": _list,
     "jwt_audience": _list,
     "cors_origins": _origins,
+    "rate_limit": _limit,
+    "rate_limit_writes": _limit,
+    "rate_limit_failed_auth": _limit,
+    "rate_limit_url": _rate_limit_url,
+    "trusted_proxies": _proxies,
 }

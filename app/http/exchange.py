@@ -114,6 +114,7 @@ class Exchange:
         headers += [(b"x-request-id", self.request_id.encode()), *EVERYWHERE]
         if b"content-security-policy" not in names:
             headers.append(NO_PAGE)
+        headers += self._scope["state"].get("rate_limit", ())
         if b"cache-control" not in names:
             if self.status >= FIRST_ERROR:
                 headers += ERROR
