@@ -163,7 +163,7 @@ class TooManyRequests(Problem):
     def __init__(self, retry_after: int = 1) -> None:
         super().__init__()
         self.retry_after = retry_after
-        self.headers = MappingProxyType({"Retry-After": str(retry_after)})
+        self.headers = {"Retry-After": str(retry_after)}
 
 
 OF_FRAMEWORK: Final = {

@@ -1,6 +1,6 @@
 """Counts on a Redis or Valkey server, the same for all workers and hosts.
 
-While that server does not answer, nothing is counted: no request is refused, and none waits longer than PATIENCE.
+While that server does not answer, nothing is counted: no request is refused, and none waits longer than 50 ms.
 """
 
 import asyncio
@@ -18,9 +18,10 @@ from redis.backoff import NoBackoff
 from app.ratelimit.standing import Standing, standing
 from app.settings import Limit
 
-PATIENCE: Final = 0.04
-GRACE: Final = 0.005
-"""Seconds to wait for an answer, and for one that came while this process had no time to look."""
+LOOKS: Final = 4
+LOOK_SECONDS: Final = 0.01
+"""How often to look for an answer, and how long each time, 40 ms together. One that came while this process had no time
+to look is not missed."""
 
 PAUSE: Final = 1.0
 """Seconds in which nobody waits for a server that did not answer; then a single request tries it."""
@@ -29,7 +30,8 @@ LONGEST: Final = 2.0
 """Seconds for a connection or an answer, behind the back of the requests."""
 
 BATCHES: Final = 4
-"""How many are under way at once; what comes meanwhile travels together in the next one."""
+LARGEST: Final = 32
+"""How many batches are under way at once, of how many requests; what comes meanwhile travels in the next one."""
 
 WARNING_SECONDS: Final = 60
 
@@ -84,14 +86,16 @@ class SharedCounts:
             self._again = loop.time() + PAUSE
         hit = Hit(keys, limits, loop.create_future())
         self._waiting.append(hit)
-        if len(self._waiting) == 1 and len(self._batches) < BATCHES:
+        if len(self._waiting) == 1:
             self._send()
         return await hit.standings
 
     def _send(self) -> None:
-        batch = asyncio.create_task(self._batch())
-        self._batches.add(batch)
-        batch.add_done_callback(self._sent)
+        """Start the next batch, if there is room for it; it takes along what arrives until it runs."""
+        if len(self._batches) < BATCHES:
+            batch = asyncio.create_task(self._batch())
+            self._batches.add(batch)
+            batch.add_done_callback(self._sent)
 
     def _sent(self, batch: "asyncio.Task[None]") -> None:
         self._batches.discard(batch)
@@ -99,12 +103,14 @@ class SharedCounts:
             self._send()
 
     async def _batch(self) -> None:
-        hits, self._waiting = self._waiting, []
+        hits, self._waiting = self._waiting[:LARGEST], self._waiting[LARGEST:]
+        if self._waiting:
+            self._send()
         asked = asyncio.create_task(self._ask(hits))
         self._asked.add(asked)
         asked.add_done_callback(self._asked.discard)
-        for seconds in (PATIENCE, GRACE):
-            if (await asyncio.wait([asked], timeout=seconds))[0]:
+        for _ in range(LOOKS):
+            if (await asyncio.wait([asked], timeout=LOOK_SECONDS))[0]:
                 return
         self._lost(hits, TimeoutError("no answer in time"))
 

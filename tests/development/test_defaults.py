@@ -6,7 +6,7 @@ import pytest
 
 from app.development import postgres
 from app.development.defaults import ORIGINS, missing
-from app.settings import Settings, SettingsError
+from app.settings import Limit, Settings, SettingsError
 
 SECRET = secrets.token_urlsafe(32)
 
@@ -27,12 +27,14 @@ def test_nothing_has_to_be_set() -> None:
     assert settings.secrets == ((Path(".dev") / "secret").read_text(),)
     assert (settings.log_format, settings.cors_origins) == ("console", tuple(ORIGINS.split(",")))
     assert settings.shutdown_delay == 0
+    assert (settings.rate_limit, settings.rate_limit_writes, settings.rate_limit_failed_auth) == (None, None, None)
 
 
 def test_what_is_set_has_precedence_and_draws_no_secret() -> None:
     settings = completed({"BETTER_AUTH_SECRET": SECRET, "LOG_FORMAT": "json", "CORS_ORIGINS": " "})
     assert (settings.secrets, settings.log_format, settings.development) == ((SECRET,), "json", True)
     assert settings.cors_origins
+    assert completed({"BETTER_AUTH_SECRET": SECRET, "RATE_LIMIT": "5/second"}).rate_limit == Limit(5, 1)
     assert not Path(".dev").exists()
 
 

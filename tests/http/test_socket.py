@@ -14,7 +14,7 @@ from app.asgi import create_app
 from app.auth.mint import mint
 from app.settings import Settings
 from tests.conftest import random_user
-from tests.processes import NEVER_LIMITED, Server, copied_project
+from tests.processes import Server, copied_project
 
 SECONDS = 10
 
@@ -53,7 +53,6 @@ def server(settings: Settings) -> Iterator[Server]:
             DATABASE_URL=settings.database_url,
             BETTER_AUTH_SECRET=settings.better_auth_secret,
             LOG_FORMAT="json",
-            **NEVER_LIMITED,
         ).serving()
 
 

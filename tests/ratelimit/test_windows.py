@@ -2,7 +2,6 @@
 
 import secrets
 import tracemalloc
-from collections.abc import Iterator
 from itertools import pairwise
 
 import pytest
@@ -28,7 +27,7 @@ class Clock:
 
 
 @pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch) -> Iterator[Clock]:
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     clock = Clock()
     monkeypatch.setattr(memory, "monotonic", clock)
     return clock
