@@ -29,11 +29,17 @@ class Server(uvicorn.Server):
 
 
 @contextlib.contextmanager
-def serving(settings: Settings) -> Iterator[str]:
+def serving(settings: Settings, host: str = "127.0.0.1") -> Iterator[str]:
     """Serve an application on a free port of the loopback, in an event loop of its own; yields the address."""
-    with socket.create_server(("127.0.0.1", 0)) as listening:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.create_server((host, 0), family=family) as listening:
         config = uvicorn.Config(
-            create_app(settings), http=GatheringProtocol, log_config=None, access_log=False, server_header=False
+            create_app(settings),
+            http=GatheringProtocol,
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            proxy_headers=False,
         )
         server = Server(config)
         thread = threading.Thread(target=server.run, args=([listening],))
@@ -41,7 +47,7 @@ def serving(settings: Settings) -> Iterator[str]:
         try:
             server.ready.wait()
             assert server.started
-            yield f"http://127.0.0.1:{listening.getsockname()[1]}"
+            yield f"http://{f'[{host}]' if ':' in host else host}:{listening.getsockname()[1]}"
         finally:
             server.should_exit = True
             thread.join()
