@@ -25,7 +25,7 @@ from app.http.outermost import Application
 from app.server import Lifecycle
 from app.settings import Settings, get_settings
 from app.tasks.controller import TaskController
-from app.tasks.openapi import spell_priorities
+from app.tasks.openapi import spell_priorities, wrap_list
 from app.tasks.repository import TaskStore
 from app.users.controller import UserController
 from app.users.openapi import name_priorities
@@ -45,6 +45,7 @@ def create_app(settings: Settings | None = None) -> Litestar:
         priority_names=settings.priority_names,
         cache_bytes=settings.list_cache_bytes,
         compress=settings.compress_lists,
+        envelope=settings.list_envelope,
     )
     users = UserStore(database, priority_names=settings.priority_names)
     verifier = TokenVerifier(settings, database)
@@ -82,6 +83,8 @@ def create_app(settings: Settings | None = None) -> Litestar:
     openapi.finish(app)
     name_priorities(app.openapi_schema, settings.priority_names)
     spell_priorities(app.openapi_schema, settings.priority_names)
+    if settings.list_envelope:
+        wrap_list(app.openapi_schema, settings.list_envelope)
     return app
 
 
