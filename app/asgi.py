@@ -8,7 +8,6 @@ from multiprocessing import parent_process
 from typing import Any, Final
 
 from litestar import Litestar
-from litestar.config.cors import CORSConfig
 from litestar.datastructures import State
 from litestar.di import Provide
 from litestar.exceptions import HTTPException
@@ -21,7 +20,9 @@ from app.db.database import Database
 from app.errors import respond
 from app.http import openapi
 from app.http.body import StrictRequest
+from app.http.cross_origin import CrossOrigin
 from app.http.outermost import Application
+from app.origins import Origins
 from app.server import Lifecycle
 from app.settings import Settings, get_settings
 from app.tasks.controller import TaskController
@@ -55,6 +56,7 @@ def create_app(settings: Settings | None = None) -> Litestar:
         check=bearer.check,
         draining=lambda: lifecycle.draining,
         log=logs.access(settings),
+        cross_origin=CrossOrigin(Origins(settings.cors_origins, loopback=settings.development), EXPOSED),
         state=State({"lifecycle": lifecycle}),
         route_handlers=[
             TaskController,
@@ -76,7 +78,6 @@ def create_app(settings: Settings | None = None) -> Litestar:
         request_max_body_size=settings.max_body_bytes,
         plugins=[Commands(settings)],
         openapi_config=docs.openapi(settings),
-        cors_config=_cors(settings),
         logging_config=None,
         debug=False,
     )
@@ -107,13 +108,3 @@ def worker() -> Litestar:
 def _follow(parent: Any) -> None:
     parent.join()
     os.kill(os.getpid(), signal.SIGTERM)
-
-
-def _cors(settings: Settings) -> CORSConfig | None:
-    if not settings.cors_origins:
-        return None
-    return CORSConfig(
-        allow_origins=list(settings.cors_origins),
-        allow_credentials="*" not in settings.cors_origins,
-        expose_headers=EXPOSED,
-    )

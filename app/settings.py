@@ -13,6 +13,8 @@ from typing import Annotated, Any, Final, Literal, Self, get_args, get_type_hint
 from dotenv import dotenv_values
 from msgspec import Meta, ValidationError, convert
 
+from app import origins
+
 VERSION: Final = "0.1.0"
 
 PriorityCase = Literal["upper", "lower"]
@@ -87,7 +89,8 @@ class Settings:
     list_envelope: str | None = None
     """Member of an object in which lists are answered, such as `tasks`. Default a bare array."""
     cors_origins: tuple[str, ...] = ()
-    """Origins that browsers may call from, comma-separated; `*` allows any, without credentials."""
+    """Origins that browsers may call from, comma-separated; `https://*.example.com` is any name one below, and `*` any
+    origin, both without credentials."""
     shutdown_delay: Annotated[float, Meta(ge=0, le=60)] = 1.0
     """Seconds from SIGTERM in which requests are still taken, while `/ready` is 503."""
     shutdown_timeout: Annotated[int, Meta(ge=1, le=60)] = 7
@@ -214,13 +217,6 @@ def _address(text: str) -> str:
     return text.rstrip("/")
 
 
-def _origins(text: str) -> tuple[str, ...]:
-    origins = tuple(origin.rstrip("/") for origin in _list(text))
-    if origins != ("*",) and not all(ORIGIN.fullmatch(origin) for origin in origins):
-        raise ValueError("it has to be `*` or a list of origins like `https://app.example.com`")
-    return origins
-
-
 SPLITTERS: Final = {
     "better_auth_secret": _secret,
     "better_auth_secrets": _versioned_secrets,
@@ -229,5 +225,5 @@ SPLITTERS: Final = {
     "jwt_algorithm": _list,
     "jwt_audience": _list,
     "list_envelope": _identifier,
-    "cors_origins": _origins,
+    "cors_origins": origins.read,
 }
