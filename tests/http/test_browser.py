@@ -14,7 +14,7 @@ from playwright.async_api import BrowserContext, Page, async_playwright
 from app.auth.mint import mint
 from app.settings import Settings
 from tests.conftest import random_user
-from tests.processes import Server, copied_project
+from tests.processes import Server, copied_project, until
 from tests.test_docs_page import CHROMIUM, FLAGS, needs_chromium
 
 ELSEWHERE: Final = "elsewhere.test"
@@ -49,6 +49,17 @@ METHODS: Final = """async ([api, token]) => {
     ["", "GET"], [`/${id}`, "PATCH", '{"title": "Two"}'], [`/${id}`, "GET"], [`/${id}`, "DELETE"],
   ]) answers.push(await fetch(`${api}/api/me/tasks${path}`, {method, headers, body}));
   return answers.map((answer) => answer.status);
+}"""
+
+
+READING: Final = """async ([api, token, own]) => {
+  const headers = {Authorization: `Bearer ${token}`};
+  const read = async (more) => {
+    const answer = await fetch(api + "/api/me/tasks?limit=7", {headers: {...headers, ...more}});
+    return [answer.status, answer.headers.get("ETag")];
+  };
+  const first = await read();
+  return [first, await read(), own ? await read({"If-None-Match": first[1]}) : null];
 }"""
 
 
@@ -122,18 +133,38 @@ async def test_a_page_on_another_port_uses_the_whole_api(
     assert "origin refused" not in api.output
 
 
+def answered(api: Server, method: str, status: int) -> int:
+    """How many requests the server has answered so."""
+    return len(re.findall(rf"method={method} .*status={status}", api.output))
+
+
 @needs_chromium
 async def test_one_preflight_an_address_is_enough_for_every_method_on_it(
     api: Server, token: str, frontend: int, page: Page
 ) -> None:
-    def preflights() -> int:
-        return len(re.findall(r"method=OPTIONS.*status=204", api.output))
-
-    before = preflights()
+    before = answered(api, "OPTIONS", 204)
     await page.goto(f"http://once.localhost:{frontend}/")
     statuses = await page.evaluate(METHODS, [api.url, token])
     assert statuses == [201, 200, 200, 200, 204]
-    assert preflights() - before == 2
+    until(lambda: answered(api, "DELETE", 204) == 1)  # its line comes last
+    assert answered(api, "OPTIONS", 204) - before == 2
+
+
+@needs_chromium
+async def test_the_browser_sends_if_none_match_by_itself_and_a_script_that_does_costs_a_preflight(
+    api: Server, token: str, frontend: int, page: Page
+) -> None:
+    await page.goto(f"http://reader.localhost:{frontend}/")
+    preflights, unchanged = answered(api, "OPTIONS", 204), answered(api, "GET", 304)
+    first, second, _ = await page.evaluate(READING, [api.url, token, False])
+    assert first == second
+    assert first[0] == 200
+    until(lambda: answered(api, "GET", 304) - unchanged == 1)
+    assert answered(api, "OPTIONS", 204) - preflights == 1
+    *_, third = await page.evaluate(READING, [api.url, token, True])
+    assert third == [304, first[1]]
+    until(lambda: answered(api, "GET", 304) - unchanged == 4)
+    assert answered(api, "OPTIONS", 204) - preflights == 2
 
 
 @needs_chromium
