@@ -1,6 +1,6 @@
 """Which origins browsers may call from. Every comparison is of the whole origin, as browsers serialize it (RFC 6454).
 
-A wildcard stands for exactly one label, and whoever comes by it is never trusted with credentials.
+A wildcard stands for exactly one label, and an origin that nothing but a wildcard allows never gets credentials.
 """
 
 import re

@@ -72,7 +72,7 @@ class Exchange:
         self._bytes = len(body)
         await self._send({"type": "http.response.body", "body": body})
 
-    async def allow(self) -> None:
+    async def answer_preflight(self) -> None:
         """Answer a preflight, which asks about the application and nothing of it."""
         answer = self._layer.cross_origin.preflight(self._scope)
         await (self.refuse(answer) if isinstance(answer, errors.Problem) else self.answer(answer))

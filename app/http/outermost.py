@@ -83,7 +83,7 @@ class Outermost:
             if call is not None:
                 await exchange.answer(await call(inner, receive, send))
             elif is_preflight(inner):
-                await exchange.allow()
+                await exchange.answer_preflight()
             else:
                 await self._app(inner, receive, exchange.send)
         except Exception:
