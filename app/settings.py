@@ -8,12 +8,13 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
-from ipaddress import ip_network
-from typing import Annotated, Any, Final, Literal, NamedTuple, Self, get_args, get_type_hints
-from urllib.parse import urlsplit
+from typing import Annotated, Any, Final, Literal, Self, get_args, get_type_hints
 
 from dotenv import dotenv_values
 from msgspec import Meta, ValidationError, convert
+
+from app import origins, quotas
+from app.quotas import Limit
 
 VERSION: Final = "0.1.0"
 
@@ -28,18 +29,10 @@ MINIMUM_SECRET_LETTERS: Final = 8
 ADVICE: Final = "`openssl rand -base64 32` generates a good one"
 PLACEHOLDER: Final = re.compile(r"change[-_ ]?me|your[-_ ]|placeholder|example|better-auth-secret-123", re.IGNORECASE)
 ORIGIN: Final = re.compile(r"https?://[^/\s*?#@]+")
+IDENTIFIER: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,31}")
 ADDRESS: Final = re.compile(r"https?://[^/\s*?#@]+(/[^\s?#]*)?")
-LIMIT: Final = re.compile(r"([1-9][0-9]{0,8})/(second|minute|hour|day)", re.ASCII)
-UNITS: Final = {"second": 1, "minute": 60, "hour": 3600, "day": 86400}
 EMBEDDED_DATABASE_URL: Final = "EMBEDDED_DATABASE_URL"
 """Variable by which `litestar run` tells its workers which database is the embedded one; nobody else sets it."""
-
-
-class Limit(NamedTuple):
-    """So many requests in so many seconds, at any time."""
-
-    amount: int
-    seconds: int
 
 
 class SettingsError(SystemExit):
@@ -94,8 +87,11 @@ class Settings:
     """Largest request body, in bytes; longer ones are answered 413."""
     priority_case: PriorityCase = "upper"
     """Case of `priority` in answers, `upper` or `lower`. Input is accepted in any case."""
+    list_envelope: str | None = None
+    """Member of an object in which lists are answered, such as `tasks`. Default a bare array."""
     cors_origins: tuple[str, ...] = ()
-    """Origins that browsers may call from, comma-separated; `*` allows any, without credentials."""
+    """Origins that browsers may call from, comma-separated; `https://*.example.com` is any name one below, and `*` any
+    origin, both without credentials."""
     rate_limit: Limit | None = field(default=Limit(600, 60))
     """Requests of a user, such as `600/minute`; further ones are answered 429. `off` for none."""
     rate_limit_writes: Limit | None = field(default=Limit(300, 60))
@@ -220,48 +216,16 @@ def _list(text: str) -> tuple[str, ...]:
     return tuple(entry.strip() for entry in text.split(",") if entry.strip())
 
 
+def _identifier(text: str) -> str:
+    if not IDENTIFIER.fullmatch(text):
+        raise ValueError("it has to be a name like `tasks`, at most 32 letters, digits and _")
+    return text
+
+
 def _address(text: str) -> str:
     if not ADDRESS.fullmatch(text):
         raise ValueError("it has to look like `https://auth.example.com`")
     return text.rstrip("/")
-
-
-def _origins(text: str) -> tuple[str, ...]:
-    origins = tuple(origin.rstrip("/") for origin in _list(text))
-    if origins != ("*",) and not all(ORIGIN.fullmatch(origin) for origin in origins):
-        raise ValueError("it has to be `*` or a list of origins like `https://app.example.com`")
-    return origins
-
-
-def _limit(text: str) -> Limit | None:
-    if text == "off":
-        return None
-    found = LIMIT.fullmatch(text)
-    if not found:
-        raise ValueError("it has to look like `600/minute`, per second, minute, hour or day, or be `off`")
-    return Limit(int(found[1]), UNITS[found[2]])
-
-
-def _rate_limit_url(text: str) -> str:
-    problem = "it has to look like `redis://host:6379` or `valkey://…`, with `rediss` or `valkeys` for TLS"
-    try:
-        parts = urlsplit(text)
-        usable = parts.scheme in {"redis", "rediss", "valkey", "valkeys"} and parts.hostname and parts.port != 0
-    except ValueError:  # of a port that is no number; it may be a part of a password
-        usable = False
-    if not usable or not re.fullmatch(r"(/[0-9]*)?", parts.path):
-        raise ValueError(problem)
-    return text
-
-
-def _proxies(text: str) -> tuple[str, ...]:
-    networks = _list(text)
-    for network in networks:
-        try:
-            _ = network == "unix" or ip_network(network)
-        except ValueError:
-            raise ValueError("it has to be a list of networks like `10.0.0.0/8`, addresses, or `unix`") from None
-    return networks
 
 
 SPLITTERS: Final = {
@@ -271,10 +235,11 @@ SPLITTERS: Final = {
     "jwks_url": _address,
     "jwt_algorithm": _list,
     "jwt_audience": _list,
-    "cors_origins": _origins,
-    "rate_limit": _limit,
-    "rate_limit_writes": _limit,
-    "rate_limit_failed_auth": _limit,
-    "rate_limit_url": _rate_limit_url,
-    "trusted_proxies": _proxies,
+    "list_envelope": _identifier,
+    "cors_origins": origins.read,
+    "rate_limit": quotas.limit,
+    "rate_limit_writes": quotas.limit,
+    "rate_limit_failed_auth": quotas.limit,
+    "rate_limit_url": quotas.server,
+    "trusted_proxies": quotas.proxies,
 }

@@ -18,7 +18,8 @@ from app.asgi import create_app
 from app.auth.mint import mint
 from app.db import migrations
 from app.development import postgres
-from app.settings import Limit, Settings
+from app.quotas import Limit
+from app.settings import Settings
 
 FOLDER = Path(".dev") / "tests" / os.environ.get("PYTEST_XDIST_WORKER", "alone")
 ORIGIN = "https://app.example.org"

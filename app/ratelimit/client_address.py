@@ -6,9 +6,7 @@ from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from typing import Any, Final
 
 from app.http.headers import values
-
-UNIX: Final = "unix"
-"""Stands for peers on a Unix socket, which have no address."""
+from app.quotas import UNIX
 
 LONGEST_CHAIN: Final = 32
 """Proxies to look at, from the right; what stands further to the left is not read."""

@@ -10,10 +10,11 @@ from typing import Any, Final, Protocol
 
 from app.errors import TooManyRequests
 from app.http.headers import values
+from app.quotas import Limit
 from app.ratelimit.client_address import ClientAddress
 from app.ratelimit.memory import MemoryCounts
 from app.ratelimit.standing import Standing
-from app.settings import Limit, Settings
+from app.settings import Settings
 
 USER: Final = "user"
 WRITES: Final = "writes"

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from time import monotonic
 from typing import Final
 
+from app.quotas import Limit
 from app.ratelimit.standing import Standing, standing
-from app.settings import Limit
 
 CAPACITY: Final = 87_000
 """Keys of a window; one more ends it early. It is what a dict of 2^17 places holds before it doubles: with two windows

@@ -15,8 +15,8 @@ from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
+from app.quotas import Limit
 from app.ratelimit.standing import Standing, standing
-from app.settings import Limit
 
 LOOKS: Final = 4
 LOOK_SECONDS: Final = 0.01

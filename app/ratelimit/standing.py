@@ -1,6 +1,6 @@
 """Where a caller stands in a sliding window: this window's count, and as much of the last one's as still overlaps."""
 
-from app.settings import Limit
+from app.quotas import Limit
 
 Standing = tuple[bool, int, int]
 """Whether a request is served, how many more are within how many seconds; where none is, one is after these seconds."""

@@ -11,8 +11,9 @@ from litestar import Litestar
 
 from app.auth.mint import mint
 from app.auth.tokens import TokenVerifier
+from app.quotas import Limit
 from app.ratelimit import limiter, memory
-from app.settings import Limit, Settings
+from app.settings import Settings
 from tests.conftest import ORIGIN, SENSITIVE, client_of, random_user, running
 
 TASKS: Final = "/api/me/tasks"

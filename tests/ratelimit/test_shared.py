@@ -12,9 +12,10 @@ import httpx
 import pytest
 
 from app.auth.mint import mint
+from app.quotas import Limit
 from app.ratelimit import shared
 from app.ratelimit.shared import SharedCounts
-from app.settings import Limit, Settings
+from app.settings import Settings
 from tests.conftest import SENSITIVE, random_user, running
 from tests.processes import Server, copied_project
 from tests.ratelimit import redis

@@ -14,7 +14,8 @@ import uvicorn
 from app.asgi import create_app
 from app.auth.mint import mint
 from app.http.protocol import GatheringProtocol
-from app.settings import Limit, Settings
+from app.quotas import Limit
+from app.settings import Settings
 from tests.conftest import SENSITIVE, random_user
 from tests.servers import Server, serving
 

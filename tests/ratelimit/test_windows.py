@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from app.quotas import Limit
 from app.ratelimit import memory
 from app.ratelimit.memory import MemoryCounts, Window
-from app.settings import Limit
 
 USERS_AND_ADDRESSES = 200_000
 MOST_BYTES = 64_000_000
