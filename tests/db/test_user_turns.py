@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import Any
 
 import asyncpg
@@ -13,7 +14,10 @@ from app.db.database import Database
 from app.db.failures import UserQueueFull
 from app.db.statement import Statement
 from app.settings import Settings
+from tests.conftest import client_of, random_user, running
 from tests.db.test_coalesce import SECONDS, TOO_BIG, Reads, reading
+from tests.db.test_failures import ROUTES, TASKS
+from tests.wire import relayed
 
 POOL = 10
 HALF = POOL // 2
@@ -24,13 +28,15 @@ RAISE = Statement(
 both_ways = pytest.mark.parametrize("coalesce", [True, False], ids=["together", "alone"])
 
 
-def leaves_nothing(database: Database) -> bool:
-    """Tell whether no turn is taken, nobody waits, and no user is remembered."""
-    turns, coalescer = database._connections.turns, database._coalescer  # noqa: SLF001 - nothing else shows it
+def leaves_nothing(database: Database, pool: int = POOL) -> bool:
+    """Tell whether no turn is taken, nobody waits, no user is remembered, and each open connection is idle."""
+    connections, coalescer = database._connections, database._coalescer  # noqa: SLF001 - nothing else shows it
     users = (database._reads, database._writes)  # noqa: SLF001
     kept = [coalescer._groups, coalescer._user_groups, users[0].waiting._waiting]  # noqa: SLF001
     kept += [held for each in users for held in (each._taken, each._lines)]  # noqa: SLF001
-    return not any(kept) and turns.waiting == 0 and turns._value == POOL  # noqa: SLF001
+    turns, idle = connections.turns, len(connections._idle)  # noqa: SLF001
+    taken: int = database.engine.pool.checkedout()  # type: ignore[attr-defined]  # of the kind of pool that this is
+    return not any(kept) and (turns.waiting, turns._value, idle) == (0, pool, taken)  # noqa: SLF001
 
 
 @asynccontextmanager
@@ -206,3 +212,26 @@ async def erase(database: Database, user_id: str) -> None:
     async with database.transaction(user_id) as session:
         driver = await session.connection()
         await driver.exec_driver_sql("DELETE FROM users WHERE id = $1", (user_id,))
+
+
+async def test_who_waits_too_much_is_told_so_and_when_to_come_again(settings: Settings) -> None:
+    small = replace(settings, database_pool_size=2, database_waiting_per_user=1)
+    async with (
+        relayed(settings.database_url) as (relay, url),
+        running(replace(small, database_url=url)) as app,
+        client_of(app, small, random_user()) as client,
+        client_of(app, small, random_user()) as other,
+    ):
+        await client.post(TASKS, json={"title": "x"})
+        relay.flowing.clear()
+        taken = [asyncio.create_task(client.get(TASKS)) for _ in range(2)]
+        await asyncio.sleep(0.05)
+        for path in [path for method, path, _ in ROUTES if method == "GET"]:
+            refused = await client.get(path)
+            assert (refused.status_code, refused.headers["retry-after"]) == (429, "1")
+            assert refused.headers["content-type"] == "application/problem+json"
+            assert refused.json()["code"] == "too_many_requests"
+        served = asyncio.create_task(other.get(TASKS))
+        await asyncio.sleep(0.05)
+        relay.flowing.set()
+        assert {answer.status_code for answer in await asyncio.gather(*taken, served)} == {200}
