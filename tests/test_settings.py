@@ -1,4 +1,4 @@
-import secrets
+import hashlib
 from collections.abc import Iterator
 from dataclasses import fields
 from pathlib import Path
@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from app.settings import EMBEDDED_DATABASE_URL, Settings, SettingsError, get_settings
 
-SECRET = secrets.token_urlsafe(32)
-OLD = secrets.token_urlsafe(32)
+# the same in every process, for they stand in the names of tests
+SECRET, OLD = (hashlib.sha256(text).hexdigest() for text in (b"new", b"old"))
 PRODUCTION = {"DATABASE_URL": "postgresql://me:hushhush@db/tasks", "BETTER_AUTH_SECRET": SECRET}
 VARIABLES = [field.name.upper() for field in fields(Settings) if field.name != "development"]
 
