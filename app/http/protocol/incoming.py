@@ -39,7 +39,7 @@ class Incoming(HttpToolsProtocol):
         self.failed: Problem | None = None
         """Why nothing more is read."""
         self._segment = 0  # bytes that are being parsed
-        self._pending = 0  # bytes before them that completed nothing, or ADVANCED
+        self._pending = 0  # at least so many before them completed nothing yet, or ADVANCED
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # uvicorn narrows it too
         """Begin with a connection, whose first head is due."""
@@ -77,7 +77,7 @@ class Incoming(HttpToolsProtocol):
 
     def _expect_more(self) -> None:
         """Bound what is incomplete, in bytes and in time."""
-        self._pending = 0 if self._pending == ADVANCED else self._pending + self._segment
+        self._pending = 1 if self._pending == ADVANCED else self._pending + self._segment
         if self._pending > self.settings.max_header_bytes:
             if self.in_body:  # by extensions of chunks, or by trailers
                 self.fail(BadRequest())
@@ -97,7 +97,7 @@ class Incoming(HttpToolsProtocol):
         """Begin with a request. Raises a Problem for a head that is not acceptable."""
         settings = self.settings
         framing.check(self.parser.get_http_version(), self.url, self.headers, settings)
-        if self._segment > settings.max_header_bytes or self._pending + self._segment > settings.max_header_bytes:
+        if self._pending or self._segment > settings.max_header_bytes:  # a head in one small piece is not counted
             framing.check_size(self.url, self.headers, settings)
         if len(self.pipeline) >= PIPELINED:
             raise BadRequest
