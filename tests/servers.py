@@ -30,11 +30,11 @@ class Server(uvicorn.Server):
 
 
 @contextlib.contextmanager
-def serving(settings: Settings, *, loop: Literal["auto", "asyncio"] = "auto") -> Iterator[str]:
+def serving(settings: Settings, *, app: Any = None, loop: Literal["auto", "asyncio"] = "auto") -> Iterator[str]:
     """Serve an application on a free port of the loopback, in an event loop of its own; yields the address."""
     with socket.create_server(("127.0.0.1", 0)) as listening:
         config = uvicorn.Config(
-            create_app(settings),
+            app or create_app(settings),
             http=cast("Any", ProtocolFactory(settings)),
             log_config=None,
             access_log=False,

@@ -38,12 +38,11 @@ class Connection(Incoming):
         cycle = self.cycle
         self.failed = problem
         self.deadline = NEVER
-        if not self.in_body:
-            if cycle is None or cycle.response_complete:
+        if cycle is None or cycle.response_complete:
+            if not self.in_body:  # whose request has its answer
                 self._refuse(problem)
-        elif cycle.response_complete:
-            self.transport.close()
-        else:
+            self._end(at_once=problem.status == HTTPStatus.REQUEST_TIMEOUT)
+        elif self.in_body:
             cycle.keep_alive = False
             cycle.scope["state"][INTERRUPTION] = problem
             cycle.message_event.set()
@@ -54,7 +53,9 @@ class Connection(Incoming):
         answer = refusal.encode(problem, request_id, self.server_state.default_headers)
         self.transport.write(answer)
         self._monitor.log(refusal.line(problem, request_id, len(answer)))
-        if problem.status == HTTPStatus.REQUEST_TIMEOUT or not self.transport.can_write_eof():
+
+    def _end(self, *, at_once: bool) -> None:
+        if at_once or not self.transport.can_write_eof():
             self.transport.close()
         else:
             self.transport.write_eof()
@@ -69,7 +70,7 @@ class Connection(Incoming):
         if not self.transport.is_closing():
             self.flow.resume_reading()
             if self.failed is not None:
-                self._refuse(self.failed)
+                self.fail(self.failed)
 
     def pause_writing(self) -> None:
         """Let the application wait: the client does not read as fast as it writes."""

@@ -79,7 +79,7 @@ class Incoming(HttpToolsProtocol):
         """Bound what is incomplete, in bytes and in time."""
         self._pending = 1 if self._pending == ADVANCED else self._pending + self._segment
         if self._pending > self.settings.max_header_bytes:
-            if self.in_body:  # by extensions of chunks, or by trailers
+            if self.in_body:  # by extensions of chunks, by trailers, or after the answer
                 self.fail(BadRequest())
             else:
                 too_long = len(self.url) > self.settings.max_target_bytes
@@ -110,8 +110,9 @@ class Incoming(HttpToolsProtocol):
         self.deadline = NEVER
 
     def on_body(self, body: bytes) -> None:
-        """Take a part of a body."""
-        self._pending = ADVANCED
+        """Take a part of a body; one that is still sent after the answer counts as what nobody asked for."""
+        if not self.cycle.response_complete:
+            self._pending = ADVANCED
         super().on_body(body)
 
     def on_message_complete(self) -> None:

@@ -1,6 +1,9 @@
 """Sends the head of an answer together with its body, and counts what is sent."""
 
 import asyncio
+import fcntl
+import sys
+import termios
 from typing import Any, Final
 
 STATUS_LINE: Final = b"HTTP/1.1 "
@@ -20,7 +23,7 @@ class GatheringTransport:
         self._written = 0  # bytes so far
         self._taken = 0  # of these by the client when we last looked, how many of them lately, and when
         self._pace = 0
-        self._took_at = 0.0
+        self._took_at = loop.time()
         self._transport = transport
         self._loop = loop  # asking for the running one is a system call in Python 3.11
         self._head = b""
@@ -33,16 +36,31 @@ class GatheringTransport:
     @property
     def pace(self) -> int:
         """Bytes that the client has taken lately."""
-        return self._pace + self._written - self.unsent - self._taken
+        return self._pace + self._delivered() - self._taken
 
     def stalled(self, now: float) -> float:
         """Return how many seconds there has been something to take, and the client took nothing; asked regularly."""
-        unsent = self.unsent
-        taken = self._written - unsent
+        if self._taken == self._written:
+            self._pace, self._took_at = 0, now
+            return 0.0
+        taken = self._delivered()
         self._pace, self._taken = taken - self._taken, taken
-        if self._pace or not unsent:
+        if self._pace:
             self._took_at = now
         return now - self._took_at
+
+    def _delivered(self) -> int:
+        return self._written - self.unsent - self._unacknowledged()
+
+    def _unacknowledged(self) -> int:
+        """Return how many bytes the kernel has and the client's has not, where it tells (Linux: SIOCOUTQ in tcp(7))."""
+        sock = None if self._transport.is_closing() else self._transport.get_extra_info("socket")
+        if sock is None:
+            return 0
+        try:
+            return int.from_bytes(fcntl.ioctl(sock.fileno(), termios.TIOCOUTQ, bytes(4)), sys.byteorder)
+        except OSError:
+            return 0
 
     def write(self, data: bytes) -> None:
         """Write, or hold back what starts an answer."""
