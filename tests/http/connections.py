@@ -11,6 +11,7 @@ from uvicorn.server import ServerState
 from app.http.body import INTERRUPTION
 from app.http.headers import first
 from app.http.protocol import ProtocolFactory
+from app.http.protocol.connection import Connection
 from app.http.protocol.incoming import PIPELINED
 from app.settings import Settings
 
@@ -76,12 +77,17 @@ class Wire:
     def resume_reading(self) -> None: ...
 
 
-async def converse(settings: Settings, *pieces: bytes) -> tuple[list[Answer], bool]:
-    """Send the pieces one after the other; return the answers, and whether the connection has ended."""
+def connect(settings: Settings) -> tuple[Connection, Wire]:
     config = uvicorn.Config(echo, log_config=None, lifespan="off", ws="none")
     connection = ProtocolFactory(settings)(config, ServerState(), {}, asyncio.get_running_loop())
     wire = Wire()
     connection.connection_made(cast("asyncio.Transport", wire))
+    return connection, wire
+
+
+async def converse(settings: Settings, *pieces: bytes) -> tuple[list[Answer], bool]:
+    """Send the pieces one after the other; return the answers, and whether the connection has ended."""
+    connection, wire = connect(settings)
     for piece in pieces:
         if not wire.ended:
             connection.data_received(piece)
