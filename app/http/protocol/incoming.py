@@ -38,6 +38,9 @@ class Incoming(HttpToolsProtocol):
         self.in_body = False
         self.failed: Problem | None = None
         """Why nothing more is read."""
+        self._accepted: list[tuple[bytes, bytes]] | None = (
+            None  # the headers of the last request, mostly the same again
+        )
         self._segment = 0  # bytes that are being parsed
         self._pending = 0  # at least so many before them completed nothing yet, or ADVANCED
 
@@ -52,28 +55,32 @@ class Incoming(HttpToolsProtocol):
             return
         self._segment = len(data)
         try:
-            self._parse(data)
+            while data := self._feed(data):
+                pass
         except httptools.HttpParserError as error:
             self.fail(_problem(error))
             return
         cycle = self.cycle
-        if self.in_body or cycle is None or cycle.response_complete or self.in_head:
+        if self.in_body or cycle is None or cycle.response_complete or "method" not in self.scope:
             self._expect_more()
         else:
             self._pending = 0
 
-    def _parse(self, data: bytes) -> None:
-        while True:
-            try:
-                self.parser.feed_data(data)
-            except httptools.HttpParserUpgrade as pause:
-                data = data[pause.args[0] :]
-                self.in_body = True
-                self.cycle.more_body = True
-                self.cycle.message_event.clear()
-                self.parser = framing.body_parser(self, list(self.scope["headers"]))
-            else:
-                return
+    def _feed(self, data: bytes) -> bytes:
+        """Parse, and return what follows an Upgrade."""
+        try:
+            self.parser.feed_data(data)
+        except httptools.HttpParserUpgrade as pause:
+            self._ignore_upgrade()
+            return data[pause.args[0] :]
+        return b""
+
+    def _ignore_upgrade(self) -> None:
+        """Let the body follow of a request that asks for another protocol."""
+        self.in_body = True
+        self.cycle.more_body = True
+        self.cycle.message_event.clear()
+        self.parser = framing.body_parser(self, list(self.scope["headers"]))
 
     def _expect_more(self) -> None:
         """Bound what is incomplete, in bytes and in time."""
@@ -96,7 +103,12 @@ class Incoming(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         """Begin with a request. Raises a Problem for a head that is not acceptable."""
         settings = self.settings
-        framing.check(self.parser.get_http_version(), self.url, self.headers, settings)
+        version = self.parser.get_http_version()
+        if self.headers != self._accepted or version != "1.1" or self.url[:1] != b"/":
+            framing.check(version, self.url, self.headers, settings)
+            self._accepted = self.headers if version == "1.1" else None
+        elif len(self.url) > settings.max_target_bytes:
+            raise URITooLong
         if self._pending or self._segment > settings.max_header_bytes:  # a head in one small piece is not counted
             framing.check_size(self.url, self.headers, settings)
         if len(self.pipeline) >= PIPELINED:
