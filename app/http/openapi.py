@@ -9,7 +9,15 @@ from typing import Any, Final
 from litestar import Litestar
 from litestar.handlers import HTTPRouteHandler
 from litestar.openapi.datastructures import ResponseSpec
-from litestar.openapi.spec import OpenAPIHeader, OpenAPIResponse, Operation, Parameter, RequestBody, Schema
+from litestar.openapi.spec import (
+    OpenAPIHeader,
+    OpenAPIResponse,
+    Operation,
+    Parameter,
+    Reference,
+    RequestBody,
+    Schema,
+)
 from litestar.openapi.spec.enums import OpenAPIType
 from litestar.routes import HTTPRoute
 from msgspec import json
@@ -36,7 +44,9 @@ def parameter(name: str, place: str, description: str, schema: Schema, example: 
     )
 
 
-STRING: Final = Schema(type=OpenAPIType.STRING)
+TAG: Final = r'"[!#-~]*"'
+"""An entity tag (RFC 9110, section 8.8.3), of the characters that headers can carry safely."""
+
 REQUEST_ID: Final = header(
     "Id of this request in the server's log: the one that the client sent, or a new one.", "0f5a3c9be17d2846"
 )
@@ -48,17 +58,25 @@ OF_PROBLEMS: Final = {
     "Retry-After": header("Seconds to wait.", RETRY_SOON["Retry-After"], pattern="^[0-9]+$"),
 }
 IF_MATCH: Final = parameter(
-    "If-Match", "header", "Write only if the task's ETag is still one of these; otherwise 412.", STRING
+    "If-Match",
+    "header",
+    "Write only if the task's ETag is still one of these, or with `*` whatever it is; otherwise 412.",
+    Schema(type=OpenAPIType.STRING, pattern=rf"^(\*|{TAG}(, *{TAG})*)$"),
 )
 IF_NONE_MATCH: Final = parameter(
     "If-None-Match",
     "header",
     "ETags that the client holds; 304 without a body if the current one is among them.",
-    STRING,
+    Schema(type=OpenAPIType.STRING, pattern=rf"^(W/)?{TAG}(, *(W/)?{TAG})*$"),
 )
 BIGGEST_INT32: Final = 2**31 - 1
 MEANS_NOTHING: Final = ("deprecated", "required", "allow_empty_value", "allow_reserved")
 """Keywords that mean the same when they are absent as when they are false, or an empty list."""
+
+HARMFUL: Final = ("default", "title")
+"""Keywords of schemas that generators of clients read otherwise than meant: some require a field that has a default,
+some send it with every request; titles only repeat names.
+"""
 
 
 def operation(
@@ -71,6 +89,7 @@ def operation(
     headers: Mapping[str, OpenAPIHeader] | None = None,
     parameters: Sequence[Parameter] = (),
     problems: Sequence[type[Problem] | Problem] = (),
+    deprecated: bool = False,
 ) -> dict[str, Any]:
     """Return a route handler's options: `body` is an example of the request's, `example` of the answer's.
 
@@ -89,6 +108,7 @@ def operation(
     return {
         "operation_id": name,
         "summary": summary,
+        "deprecated": deprecated,
         "response_description": success,
         "responses": responses,
         "opt": {
@@ -159,6 +179,10 @@ def _simplify(node: Any, name: str = "") -> None:
         if getattr(node, keyword, None) in (False, []):
             setattr(node, keyword, None)
     if isinstance(node, Schema):
+        for keyword in HARMFUL:
+            setattr(node, keyword, None)
+        node.items = _referred(node.items)
+        node.properties = node.properties and {key: _referred(each) for key, each in node.properties.items()}
         if node.type is OpenAPIType.INTEGER and (name in {"id", "revision"} or (node.maximum or 0) > BIGGEST_INT32):
             node.format = "int64"  # type: ignore[assignment]  # not in Litestar's list
         match node.one_of:
@@ -175,6 +199,14 @@ def _children(node: Any) -> Iterator[tuple[str, Any]]:
     if isinstance(node, Mapping):
         return iter(node.items())
     return (("", member) for member in node) if isinstance(node, list) else iter(())
+
+
+def _referred(schema: Any) -> Any:
+    """Return the reference that a schema wraps, which it cannot become in place."""
+    match schema:
+        case Schema(one_of=[Reference() as only]):
+            return only
+    return schema
 
 
 def _take_over(schema: Schema, only: Schema) -> None:
