@@ -66,7 +66,7 @@ IF_MATCH: Final = parameter(
 IF_NONE_MATCH: Final = parameter(
     "If-None-Match",
     "header",
-    "ETags that the client holds; 304 without a body if the current one is among them.",
+    "ETags that the client holds; 304 without a body if the current one is among them. Anything else is ignored.",
     Schema(type=OpenAPIType.STRING, pattern=rf"^(W/)?{TAG}(, *(W/)?{TAG})*$"),
 )
 BIGGEST_INT32: Final = 2**31 - 1
