@@ -3,7 +3,6 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -14,7 +13,6 @@ import schemathesis
 from litestar import Litestar
 from litestar.routes import HTTPRoute
 
-from app.asgi import create_app
 from app.errors import MEDIA_TYPE
 from app.settings import Settings
 
@@ -232,15 +230,6 @@ def test_of_the_frameworks_own_errors_nothing_is_left(document: dict[str, Any]) 
     assert "status_code" not in text
     assert '"extra"' not in text
     assert "Validation Exception" not in text
-
-
-def test_priorities_are_in_the_case_that_the_installation_writes(settings: Settings) -> None:
-    document = create_app(replace(settings, priority_case="lower")).openapi_schema.to_schema()
-    components = document["components"]["schemas"]
-    assert components["Task"]["properties"]["priority"]["enum"] == ["high", "medium", "low"]
-    assert components["Stats"]["properties"]["by_priority"]["required"] == ["high", "medium", "low"]
-    answers = dict(operations(document))["GET /api/{user_id}/tasks"]["responses"]
-    assert answers["200"]["content"]["application/json"]["example"][0]["priority"] == "medium"
 
 
 def test_the_command_line_writes_the_same_document(

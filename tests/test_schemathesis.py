@@ -86,7 +86,7 @@ def run(settings: Settings, address: str, tmp_path: Path) -> Callable[..., dict[
             capture_output=True,
             text=True,
             check=False,
-            timeout=300,
+            timeout=600,
         )
         assert finished.returncode == 0, finished.stdout + finished.stderr
         report: dict[str, Any] = json.loads((tmp_path / "report.json").read_text())
