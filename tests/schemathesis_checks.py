@@ -6,15 +6,25 @@ A refusal of what fits the schema, and an acceptance of what does not, has to fo
 import json
 import re
 from collections.abc import Callable, Mapping
+from datetime import datetime
 from functools import cache
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 import jsonschema_rs
 import schemathesis
+from hypothesis import strategies as st
 from requests.structures import CaseInsensitiveDict
 from schemathesis import Case, CheckContext, Response
 from schemathesis.specs.openapi.checks import negative_data_rejection
+
+MOMENTS: Final = st.builds(
+    lambda moment, offset: f"{moment.isoformat()}{offset}",
+    st.datetimes(datetime(1890, 1, 1), datetime(3009, 12, 31)),  # noqa: DTZ001 - the offset is added as text
+    st.sampled_from(["Z", "z", "+00:00", "-11:30", "+05:45"]),
+)
+schemathesis.openapi.format("date-time", MOMENTS | st.just("2016-12-31T23:59:60Z"))
+"""Most of any years would be outside of ours, and a request that is refused for that shows nothing else."""
 
 
 class Rule(NamedTuple):
