@@ -24,6 +24,7 @@ from app.http.body import StrictRequest
 from app.http.outermost import Application
 from app.server import Lifecycle
 from app.settings import Settings, get_settings
+from app.tasks.aliases import own_address
 from app.tasks.controller import TaskController
 from app.tasks.openapi import spell_priorities
 from app.tasks.repository import TaskStore
@@ -52,6 +53,7 @@ def create_app(settings: Settings | None = None) -> Litestar:
     app = Application(
         direct=settings.direct_dispatch,
         check=bearer.check,
+        own_address=own_address,
         draining=lambda: lifecycle.draining,
         log=logs.access(settings),
         state=State({"lifecycle": lifecycle}),

@@ -11,6 +11,7 @@ Headers = list[tuple[bytes, bytes]]
 METHODS: Final = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "BREW"]
 SEGMENTS: Final = [
     *("me", "someone", "somebody-else", "tasks", "stats", "complete", "api", "health", "docs", "ready"),
+    *("v1", "toggle", "filtered"),
     *("1", "0", "01", "9223372036854775807", "9223372036854775808", "99999999999999999999", "-1", "+1", "1_0", "%31"),
     *("", ".", "..", "a.b", "~", "a b", "%20", "%2F", "%C3%A9", "%FF", "%00", "é", "x" * 200, "{task_id}", "*", ":"),
 ]
@@ -18,9 +19,19 @@ USUAL_PATHS: Final = [
     *("/", "/health", "/ready", "/docs", "/openapi.json", "/nowhere", "/docs/start.js", "/docs/assets/nothing"),
     *("/api/me", "/api/me/stats", "/api/me/tasks", "/api/me/tasks/1", "/api/me/tasks/1/complete"),
     *("/api/someone/tasks", "/api/someone/tasks/7", "/api/somebody-else/tasks/1", "/api/me/tasks/x", "/api/tasks"),
+    *("/api/v1/tasks", "/api/v1/me/tasks/1", "/api/tasks/1/toggle", "/api/me/tasks/1/toggle", "/api/me/tasks/filtered"),
+    *("/api/v1", "/api/v1/health", "/api/health", "/api/v1/someone", "/api/tasks/1/complete", "/api/v1/tasks/filtered"),
 ]
 QUERIES: Final = [
     *(b"", b"limit=1", b"limit=0", b"status=pending", b"sort=title&order=asc", b"priority=HIGH&priority=low", b"x=y"),
+    *(
+        b"sort_by=created_at&sort_order=desc",
+        b"page=2&limit=1",
+        b"completed=true",
+        b"priority%5B%5D=HIGH",
+        b"category=x",
+    ),
+    *(b"tags=a,b&limit=1", b"status=done&completed=false", b"page=2&skip=1&_=5"),
     *(b"tag=a&tag=b&search=milk", b"limit=1&limit=2", b"cursor=nonsense", b"%FF", b"search=%00", b"a=b&" * 101),
 ]
 TAGS: Final = [b'"5"', b'W/"5"', b'"5", "6"', b"*", b"5", b'"4"', b"", b'"99999999999999999999"']

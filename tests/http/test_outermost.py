@@ -125,7 +125,7 @@ async def test_a_request_id_is_taken_over_if_it_is_harmless(client: httpx.AsyncC
 async def test_probes_and_the_service_page_need_no_token(anonymous: httpx.AsyncClient) -> None:
     service = (await anonymous.get("/")).json()
     assert service.keys() == {"name", "version", "docs"}
-    assert (await anonymous.get("/health")).json() == {"status": "ok"}
+    assert (await anonymous.get("/health")).json() == {"status": "healthy"}
     assert (await anonymous.get("/ready")).json() == {"status": "ready"}
 
 
