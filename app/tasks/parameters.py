@@ -161,7 +161,7 @@ PARAMETERS: Final[dict[str, Parameter]] = {
         Kind(Cursor.decode, Schema(type=OpenAPIType.STRING)),
     ),
 }
-PAGE: Final = Parameter("Which page, from 1 on, of `limit` tasks each.", _whole_number(1, MAXIMUM_OFFSET + 1, 1))
+PAGE: Final = Parameter("Which page, from 1 on, of `limit` tasks each.", _whole_number(1, MAXIMUM_OFFSET + 1))
 """Another way to say `offset`, for those who are used to it; not documented."""
 
 FILTERS: Final = {name: each for name, each in PARAMETERS.items() if each.condition is not None}

@@ -3,6 +3,7 @@ import re
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from pathlib import Path
 from typing import Final
 
 import pytest
@@ -10,7 +11,7 @@ import pytest
 from app.auth.mint import mint
 from app.settings import Settings
 from tests.auth.better_auth import issuer
-from tests.clients.clients import CLIENTS, FOLDER, Client, Outcome, outcome
+from tests.clients.clients import CLIENTS, FOLDER, Client, Outcome, outcome, prepare, run
 from tests.conftest import random_user
 from tests.processes import Server, copied_project
 
@@ -82,3 +83,14 @@ def test_the_program_does_everything_with_a_real_server(outcomes: Mapping[Client
     ran = outcomes[client].ran
     assert (ran.returncode, ran.stderr) == (0, ""), ran.stderr
     assert ran.stdout.splitlines() == STEPS
+
+
+def test_axios_filters_by_arrays_in_its_default_format(
+    installed: None,  # noqa: ARG001 - has to be there first
+    settings: Settings,
+    url: str,
+    tmp_path: Path,
+) -> None:
+    prepare(tmp_path, "axios.mjs")
+    ran = run("node axios.mjs", tmp_path, API_URL=url, TOKEN=mint(settings, random_user(), 3600))
+    assert (ran.returncode, ran.stdout) == (0, "list 200\n"), ran.stderr
