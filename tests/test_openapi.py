@@ -3,6 +3,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -13,6 +14,7 @@ import schemathesis
 from litestar import Litestar
 from litestar.routes import HTTPRoute
 
+from app.asgi import create_app
 from app.errors import MEDIA_TYPE
 from app.settings import Settings
 
@@ -230,6 +232,17 @@ def test_of_the_frameworks_own_errors_nothing_is_left(document: dict[str, Any]) 
     assert "status_code" not in text
     assert '"extra"' not in text
     assert "Validation Exception" not in text
+
+
+def test_lists_are_described_within_the_envelope_that_they_have(settings: Settings) -> None:
+    document = create_app(replace(settings, list_envelope="data")).openapi_schema.to_schema()
+    [(_, answer)] = dict(operations(document))["GET /api/{user_id}/tasks"]["responses"]["200"]["content"].items()
+    assert answer["schema"] == {"$ref": "#/components/schemas/TaskList"}
+    assert answer["example"].keys() == {"data"}
+    validator(document, answer["schema"]).validate(answer["example"])
+    assert not validator(document, answer["schema"]).is_valid(answer["example"]["data"])
+    test_every_reference_leads_somewhere_and_every_schema_is_used(document)
+    test_every_schema_is_valid_json_schema(document)
 
 
 def test_the_command_line_writes_the_same_document(

@@ -143,7 +143,7 @@ async def test_another_origin_is_not_let_in(anonymous: httpx.AsyncClient) -> Non
     origin = "https://evil.example.net"
     assert "access-control-allow-origin" not in (await anonymous.get(TASKS, headers={"Origin": origin})).headers
     preflight = await anonymous.options(TASKS, headers={"Origin": origin, "Access-Control-Request-Method": "POST"})
-    await assert_problem(preflight, 400, "bad_request")
+    await assert_problem(preflight, 403, "origin_not_allowed")
     assert "access-control-allow-origin" not in preflight.headers
 
 
