@@ -1,8 +1,7 @@
 """What handlers say about themselves beyond their types, and how it gets into the finished OpenAPI document."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from copy import deepcopy
-from dataclasses import fields, is_dataclass
 from http import HTTPStatus
 from typing import Any, Final
 
@@ -14,7 +13,6 @@ from litestar.openapi.spec import (
     OpenAPIResponse,
     Operation,
     Parameter,
-    Reference,
     RequestBody,
     Schema,
 )
@@ -23,6 +21,7 @@ from litestar.routes import HTTPRoute
 from msgspec import json
 
 from app.errors import MEDIA_TYPE, RETRY_SOON, Problem, ProblemDetails
+from app.http.openapi_schemas import simplify
 
 
 def header(description: str, example: str, *, pattern: str | None = None, required: bool = True) -> OpenAPIHeader:
@@ -69,14 +68,6 @@ IF_NONE_MATCH: Final = parameter(
     "ETags that the client holds; 304 without a body if the current one is among them. Anything else is ignored.",
     Schema(type=OpenAPIType.STRING, pattern=rf"^(W/)?{TAG}(, *(W/)?{TAG})*$"),
 )
-BIGGEST_INT32: Final = 2**31 - 1
-MEANS_NOTHING: Final = ("deprecated", "required", "allow_empty_value", "allow_reserved")
-"""Keywords that mean the same when they are absent as when they are false, or an empty list."""
-
-HARMFUL: Final = ("default", "title")
-"""Keywords of schemas that generators of clients read otherwise than meant: some require a field that has a default,
-some send it with every request; titles only repeat names.
-"""
 
 
 def operation(
@@ -133,7 +124,7 @@ def finish(app: Litestar) -> None:
                     _complete(found, handler)
     schemas: Any = document.components.schemas if document.components else {}
     schemas["ProblemDetails"].required.append("type")  # it has a default, and is always there
-    _simplify(document)
+    simplify(document)
 
 
 def _complete(operation: Operation, handler: HTTPRouteHandler) -> None:
@@ -169,49 +160,3 @@ def _completed(response: OpenAPIResponse, status: int, said: Mapping[str, Any]) 
     for content in (response.content or {}).values():
         content.example = example
     return response
-
-
-def _simplify(node: Any, name: str = "") -> None:
-    """Say plainly what the generator says in a roundabout way; `name` is the key under which the node stands."""
-    for key, child in _children(node):
-        _simplify(child, key)
-    for keyword in MEANS_NOTHING:
-        if getattr(node, keyword, None) in (False, []):
-            setattr(node, keyword, None)
-    if isinstance(node, Schema):
-        for keyword in HARMFUL:
-            setattr(node, keyword, None)
-        node.items = _referred(node.items)
-        node.properties = node.properties and {key: _referred(each) for key, each in node.properties.items()}
-        if node.type is OpenAPIType.INTEGER and (name in {"id", "revision"} or (node.maximum or 0) > BIGGEST_INT32):
-            node.format = "int64"  # type: ignore[assignment]  # not in Litestar's list
-        match node.one_of:
-            case [Schema() as only]:
-                _take_over(node, only)
-            case [Schema(type=OpenAPIType() as kind) as only, Schema(type=OpenAPIType.NULL)]:
-                _take_over(node, only)
-                node.type = [kind, OpenAPIType.NULL]
-
-
-def _children(node: Any) -> Iterator[tuple[str, Any]]:
-    if is_dataclass(node):
-        return ((field.name, getattr(node, field.name)) for field in fields(node))
-    if isinstance(node, Mapping):
-        return iter(node.items())
-    return (("", member) for member in node) if isinstance(node, list) else iter(())
-
-
-def _referred(schema: Any) -> Any:
-    """Return the reference that a schema wraps, which it cannot become in place."""
-    match schema:
-        case Schema(one_of=[Reference() as only]):
-            return only
-    return schema
-
-
-def _take_over(schema: Schema, only: Schema) -> None:
-    """Let `schema` be the one that it wraps; what it says itself stays."""
-    schema.one_of = None
-    for field in fields(schema):
-        if getattr(schema, field.name) is None:
-            setattr(schema, field.name, getattr(only, field.name))
