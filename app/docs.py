@@ -56,7 +56,7 @@ DESCRIPTION: Final = """Tasks for users who sign in with Better Auth.
 
 Send `Authorization: Bearer <token>` with every request; `me` stands for your own user id in every path. Every error is
 `application/problem+json`; show `detail` to people, decide by `code`. An `ETag` is a revision number: send it back in
-`If-None-Match` to learn that nothing changed, in `If-Match` to write only if nothing did.
+`If-None-Match` to learn that nothing changed, in `If-Match` to write only if nothing did. No text may contain U+0000.
 """
 
 
