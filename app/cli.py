@@ -1,4 +1,4 @@
-"""The commands: a `run` that knows this service, tokens for trying it out, and migrations."""
+"""The commands: a `run` that knows this service, tokens and tasks for trying it out, and migrations."""
 
 import asyncio
 import re
@@ -11,12 +11,11 @@ from litestar.plugins import CLIPlugin
 
 from app import server
 from app.auth.caller import Refused
-from app.auth.claims import SUBJECT
 from app.auth.mint import mint
 from app.auth.tokens import TokenVerifier
 from app.db import migrations
 from app.db.database import Database
-from app.development import postgres
+from app.development import postgres, seed
 from app.errors import problem_of
 from app.models import Base
 from app.settings import Settings
@@ -35,7 +34,7 @@ class CommaSeparated(click.Path):
 
 
 class Commands(CLIPlugin):
-    """Adds `token` and `database`, and replaces `run`, which can neither set uvicorn's timeouts nor omit `Server`."""
+    """Adds our own commands, and replaces `run`, which can neither set uvicorn's timeouts nor omit `Server`."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
@@ -44,6 +43,7 @@ class Commands(CLIPlugin):
         _add_run(cli, self._settings)
         _add_token(cli, self._settings)
         _add_database(cli, self._settings)
+        cli.add_command(seed.command(self._settings))
 
 
 def _add_run(cli: click.Group, settings: Settings) -> None:
@@ -71,7 +71,7 @@ def _several(variable: str) -> dict[str, Any]:
 
 def _add_token(cli: click.Group, settings: Settings) -> None:
     @cli.group("token", invoke_without_command=True)
-    @click.option("--user", metavar="ID", help="Better Auth's id of the user.")
+    @click.option("--user", metavar="ID", callback=seed.possible_user, help="Better Auth's id of the user.")
     @click.option("--expires", callback=_seconds, default="1h", show_default=True)
     @click.pass_context
     def token(context: click.Context, user: str | None, expires: int) -> None:
@@ -80,8 +80,6 @@ def _add_token(cli: click.Group, settings: Settings) -> None:
             return
         if user is None:
             raise click.UsageError("Missing option '--user'.")
-        if not SUBJECT.fullmatch(user):
-            raise click.BadParameter("only letters, digits, - and _, at most 128", param_hint="--user")
         click.echo(mint(settings, user, expires))
 
     @token.command("check")
