@@ -37,7 +37,7 @@ def command(settings: Settings) -> click.Command:
         """Add made-up tasks to an account."""
         if not settings.development and not yes:
             place = url.parse(settings.database_url, connect_timeout=settings.database_connect_timeout).url
-            where = f"the database {place.database} on {place.host or 'this machine'}"
+            where = f"the database {place.database} on {place.host or 'localhost'}"
             click.confirm(f"Add {tasks} made-up tasks to {user_id} in {where}?", abort=True)
         with postgres.running() if settings.development else nullcontext():
             if settings.development:
