@@ -2,7 +2,7 @@
 
 from app.auth.mint import mint
 from app.development import postgres
-from app.docs import DEVELOPMENT_USER, TOKEN_SECONDS
+from app.docs.page import DEVELOPMENT_USER, TOKEN_SECONDS
 from app.settings import Settings
 
 

@@ -13,7 +13,7 @@ from app.db import migrations, url
 from app.db.database import Database
 from app.development import postgres
 from app.development.samples import samples
-from app.docs import DEVELOPMENT_USER
+from app.docs.page import DEVELOPMENT_USER
 from app.errors import InternalError, problem_of
 from app.settings import Settings
 from app.tasks.repository import TaskRepository
