@@ -9,7 +9,7 @@ import click
 from advanced_alchemy.cli import add_migration_commands
 from litestar.plugins import CLIPlugin
 
-from app import server
+from app import info, server
 from app.auth.caller import Refused
 from app.auth.mint import mint
 from app.auth.tokens import TokenVerifier
@@ -34,15 +34,17 @@ class CommaSeparated(click.Path):
 
 
 class Commands(CLIPlugin):
-    """Adds our own commands, and replaces `run`, which can neither set uvicorn's timeouts nor omit `Server`."""
+    """Adds our own commands, and replaces `info`, which knows too little, and `run`, which cannot set timeouts."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
 
     def on_cli_init(self, cli: click.Group) -> None:
+        cli.commands.pop("sessions", None)  # there are none
         _add_run(cli, self._settings)
         _add_token(cli, self._settings)
         _add_database(cli, self._settings)
+        cli.add_command(info.command(self._settings))
         cli.add_command(seed.command(self._settings))
 
 

@@ -16,6 +16,7 @@ from app.auth.mint import mint
 from app.docs import assets
 from app.settings import VERSION, Settings
 
+PATH: Final = "/docs"
 BEARER: Final = "bearerAuth"
 DEVELOPMENT_USER: Final = "dev-user"
 TOKEN_SECONDS: Final = 24 * 3600
@@ -64,8 +65,9 @@ def openapi(settings: Settings) -> OpenAPIConfig:
         use_handler_docstrings=True,
         description=DESCRIPTION,
         render_plugins=[Page()],
+        path=PATH,  # for the commands; the router has it from here
         openapi_router=Router(
-            "/docs",
+            PATH,
             route_handlers=[start],
             include_in_schema=False,
             opt=PUBLIC,
