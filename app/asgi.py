@@ -8,7 +8,6 @@ from multiprocessing import parent_process
 from typing import Any, Final
 
 from litestar import Litestar
-from litestar.config.cors import CORSConfig
 from litestar.datastructures import State
 from litestar.di import Provide
 from litestar.exceptions import HTTPException
@@ -22,11 +21,14 @@ from app.docs import assets, page
 from app.errors import respond
 from app.http import openapi
 from app.http.body import StrictRequest
+from app.http.cross_origin import CrossOrigin
 from app.http.outermost import Application
+from app.origins import Origins
 from app.server import Lifecycle
 from app.settings import Settings, get_settings
+from app.tasks.aliases import own_address
 from app.tasks.controller import TaskController
-from app.tasks.openapi import spell_priorities
+from app.tasks.openapi import spell_priorities, wrap_list
 from app.tasks.repository import TaskStore
 from app.users.controller import UserController
 from app.users.openapi import name_priorities
@@ -46,6 +48,7 @@ def create_app(settings: Settings | None = None) -> Litestar:
         priority_names=settings.priority_names,
         cache_bytes=settings.list_cache_bytes,
         compress=settings.compress_lists,
+        envelope=settings.list_envelope,
     )
     users = UserStore(database, priority_names=settings.priority_names)
     verifier = TokenVerifier(settings, database)
@@ -53,8 +56,10 @@ def create_app(settings: Settings | None = None) -> Litestar:
     app = Application(
         direct=settings.direct_dispatch,
         check=bearer.check,
+        own_address=own_address,
         draining=lambda: lifecycle.draining,
         log=logs.access(settings),
+        cross_origin=CrossOrigin(Origins(settings.cors_origins, loopback=settings.development), EXPOSED),
         state=State({"lifecycle": lifecycle}),
         route_handlers=[
             TaskController,
@@ -76,13 +81,14 @@ def create_app(settings: Settings | None = None) -> Litestar:
         request_max_body_size=settings.max_body_bytes,
         plugins=[Commands(settings)],
         openapi_config=page.openapi(settings),
-        cors_config=_cors(settings),
         logging_config=None,
         debug=False,
     )
     openapi.finish(app)
     name_priorities(app.openapi_schema, settings.priority_names)
     spell_priorities(app.openapi_schema, settings.priority_names)
+    if settings.list_envelope:
+        wrap_list(app.openapi_schema, settings.list_envelope)
     return app
 
 
@@ -105,13 +111,3 @@ def worker() -> Litestar:
 def _follow(parent: Any) -> None:
     parent.join()
     os.kill(os.getpid(), signal.SIGTERM)
-
-
-def _cors(settings: Settings) -> CORSConfig | None:
-    if not settings.cors_origins:
-        return None
-    return CORSConfig(
-        allow_origins=list(settings.cors_origins),
-        allow_credentials="*" not in settings.cors_origins,
-        expose_headers=EXPOSED,
-    )

@@ -41,10 +41,10 @@ async def service() -> JSONResponse[Service]:
     return JSONResponse(json.encode(SERVICE))
 
 
-@get("/health", **_probe("getHealth", "Liveness", {"status": "ok"}))
+@get("/health", **_probe("getHealth", "Liveness", {"status": "healthy"}))
 async def health() -> JSONResponse[Health]:
     """Answer, which is all there is to being alive."""
-    return JSONResponse(json.encode(Health("ok")))
+    return JSONResponse(json.encode(Health("healthy")))
 
 
 @get("/ready", **_probe("getReadiness", "Readiness", {"status": "ready"}, ShuttingDown))

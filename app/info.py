@@ -31,7 +31,7 @@ def facts(settings: Settings) -> Mapping[str, str]:
         "Version": f"{VERSION}, on Litestar {litestar.formatted(short=True)} and Python {python}",
         "Database": _database(settings),
         "Tokens": " and ".join(_tokens(settings)),
-        "Browsers": ", ".join(settings.cors_origins) or "no other origins",
+        "Browsers": ", ".join(_origins(settings)) or "no other origins",
         "Documentation": f"{PATH}, from /openapi.json",
         "Lists": "packed with zstd or gzip" if settings.compress_lists else "not packed",
         "Dispatch": "direct" if settings.direct_dispatch else "Litestar's",
@@ -43,6 +43,10 @@ def _database(settings: Settings) -> str:
         return f"embedded, in {postgres.FOLDER}/"
     place = url.parse(settings.database_url, connect_timeout=settings.database_connect_timeout).url
     return f"{place.database} on {place.host or 'localhost'}"
+
+
+def _origins(settings: Settings) -> list[str]:
+    return [*(["every port of this machine"] if settings.development else []), *settings.cors_origins]
 
 
 def _tokens(settings: Settings) -> list[str]:

@@ -13,6 +13,8 @@ from typing import Annotated, Any, Final, Literal, Self, get_args, get_type_hint
 from dotenv import dotenv_values
 from msgspec import Meta, ValidationError, convert
 
+from app import origins
+
 VERSION: Final = "0.1.0"
 
 PriorityCase = Literal["upper", "lower"]
@@ -26,6 +28,7 @@ MINIMUM_SECRET_LETTERS: Final = 8
 ADVICE: Final = "`openssl rand -base64 32` generates a good one"
 PLACEHOLDER: Final = re.compile(r"change[-_ ]?me|your[-_ ]|placeholder|example|better-auth-secret-123", re.IGNORECASE)
 ORIGIN: Final = re.compile(r"https?://[^/\s*?#@]+")
+IDENTIFIER: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,31}")
 ADDRESS: Final = re.compile(r"https?://[^/\s*?#@]+(/[^\s?#]*)?")
 EMBEDDED_DATABASE_URL: Final = "EMBEDDED_DATABASE_URL"
 """Variable by which `litestar run` tells its workers which database is the embedded one; nobody else sets it."""
@@ -83,8 +86,11 @@ class Settings:
     """Largest request body, in bytes; longer ones are answered 413."""
     priority_case: PriorityCase = "upper"
     """Case of `priority` in answers, `upper` or `lower`. Input is accepted in any case."""
+    list_envelope: str | None = None
+    """Member of an object in which lists are answered, such as `tasks`. Default a bare array."""
     cors_origins: tuple[str, ...] = ()
-    """Origins that browsers may call from, comma-separated; `*` allows any, without credentials."""
+    """Origins that browsers may call from, comma-separated; `https://*.example.com` is any name one below, and `*` any
+    origin, both without credentials."""
     shutdown_delay: Annotated[float, Meta(ge=0, le=60)] = 1.0
     """Seconds from SIGTERM in which requests are still taken, while `/ready` is 503."""
     shutdown_timeout: Annotated[int, Meta(ge=1, le=60)] = 7
@@ -199,17 +205,16 @@ def _list(text: str) -> tuple[str, ...]:
     return tuple(entry.strip() for entry in text.split(",") if entry.strip())
 
 
+def _identifier(text: str) -> str:
+    if not IDENTIFIER.fullmatch(text):
+        raise ValueError("it has to be a name like `tasks`, at most 32 letters, digits and _")
+    return text
+
+
 def _address(text: str) -> str:
     if not ADDRESS.fullmatch(text):
         raise ValueError("it has to look like `https://auth.example.com`")
     return text.rstrip("/")
-
-
-def _origins(text: str) -> tuple[str, ...]:
-    origins = tuple(origin.rstrip("/") for origin in _list(text))
-    if origins != ("*",) and not all(ORIGIN.fullmatch(origin) for origin in origins):
-        raise ValueError("it has to be `*` or a list of origins like `https://app.example.com`")
-    return origins
 
 
 SPLITTERS: Final = {
@@ -219,5 +224,6 @@ SPLITTERS: Final = {
     "jwks_url": _address,
     "jwt_algorithm": _list,
     "jwt_audience": _list,
-    "cors_origins": _origins,
+    "list_envelope": _identifier,
+    "cors_origins": origins.read,
 }

@@ -1,15 +1,18 @@
 import asyncio
+import os
 import secrets
 from collections.abc import AsyncIterator, Callable, Generator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import asyncpg
 import httpx
 import hypothesis
 import pytest
 from litestar import Litestar
+from xdist.scheduler import LoadFileScheduling
 
 from app.asgi import create_app
 from app.auth.mint import mint
@@ -17,13 +20,29 @@ from app.db import migrations
 from app.development import postgres
 from app.settings import Settings
 
-FOLDER = Path(".dev") / "tests"
+FOLDER = Path(".dev") / "tests" / os.environ.get("PYTEST_XDIST_WORKER", "alone")
 ORIGIN = "https://app.example.org"
 
 hypothesis.settings.register_profile("long", max_examples=5000)
 
 SENSITIVE: set[str] = set()
 """Every secret and token that the fixtures below hand out."""
+
+
+TOGETHER = ("tests/auth/better_auth/", "tests/load/")
+"""Folders whose tests install something once, or would load the machine for each other."""
+
+
+class Scheduling(LoadFileScheduling):  # type: ignore[misc]  # it ships no type information
+    """Keeps on one process what shares something that takes long to start: the tests of a file, or of a folder."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        file: str = super()._split_scope(nodeid)
+        return next((folder for folder in TOGETHER if file.startswith(folder)), file)
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Scheduling:
+    return Scheduling(config, log)
 
 
 @pytest.hookimpl(wrapper=True)

@@ -10,7 +10,7 @@ import jsonschema_rs
 import pytest
 from litestar import Litestar
 from litestar.routes import HTTPRoute
-from msgspec import json, to_builtins
+from msgspec import defstruct, json, to_builtins
 
 from app.errors import MEDIA_TYPE, ProblemDetails
 from app.http.answers import JSONResponse
@@ -120,6 +120,8 @@ class Service:
         self._fits(documented[status]["content"][media_type]["schema"], answer.json())
         annotation = self.types[operation]
         expected = get_args(annotation)[0] if get_args(annotation) else annotation
+        if operation == "listTasks" and self.settings.list_envelope:
+            expected = defstruct("TaskList", [(self.settings.list_envelope, expected)])
         decoded = json.decode(answer.content, type=ProblemDetails if answer.is_error else expected, strict=True)
         assert keys(to_builtins(decoded)) == keys(answer.json())
         if answer.is_error:
@@ -142,10 +144,11 @@ def keys(value: Any) -> Any:
     return None
 
 
-@pytest.fixture(scope="module", params=["upper", "lower"])
+@pytest.fixture(scope="module", params=[("upper", None), ("lower", "tasks")], ids=["usual", "otherwise"])
 async def service(request: pytest.FixtureRequest, settings: Settings) -> AsyncIterator[Service]:
-    case: PriorityCase = request.param
-    settings = replace(settings, priority_case=case)
+    configuration: tuple[PriorityCase, str | None] = request.param
+    case, envelope = configuration
+    settings = replace(settings, priority_case=case, list_envelope=envelope)
     async with AsyncExitStack() as stack:
         silent = stack.enter_context(socket.socket())
         silent.bind(("127.0.0.1", 0))  # and nobody listens

@@ -59,7 +59,8 @@ def test_info_follows_the_settings(settings: Settings) -> None:
     assert (told["Browsers"], told["Lists"], told["Dispatch"]) == ("no other origins", "not packed", "Litestar's")
     table = replace(settings, better_auth_secret="", better_auth_url="https://a.example", jwks_source="database")
     assert facts(table)["Tokens"] == "those signed with the keys in Better Auth's table jwks"
-    assert facts(replace(settings, development=True))["Database"] == "embedded, in .dev/"
+    embedded = facts(replace(settings, development=True, cors_origins=()))
+    assert (embedded["Database"], embedded["Browsers"]) == ("embedded, in .dev/", "every port of this machine")
 
 
 def test_info_routes_and_schema_agree_with_the_running_server(folder: Path) -> None:

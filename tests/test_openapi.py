@@ -243,6 +243,17 @@ def test_priorities_are_in_the_case_that_the_installation_writes(settings: Setti
     assert answers["200"]["content"]["application/json"]["example"][0]["priority"] == "medium"
 
 
+def test_lists_are_described_within_the_envelope_that_they_have(settings: Settings) -> None:
+    document = create_app(replace(settings, list_envelope="data")).openapi_schema.to_schema()
+    [(_, answer)] = dict(operations(document))["GET /api/{user_id}/tasks"]["responses"]["200"]["content"].items()
+    assert answer["schema"] == {"$ref": "#/components/schemas/TaskList"}
+    assert answer["example"].keys() == {"data"}
+    validator(document, answer["schema"]).validate(answer["example"])
+    assert not validator(document, answer["schema"]).is_valid(answer["example"]["data"])
+    test_every_reference_leads_somewhere_and_every_schema_is_used(document)
+    test_every_schema_is_valid_json_schema(document)
+
+
 def test_the_command_line_writes_the_same_document(
     document: dict[str, Any], settings: Settings, tmp_path: Path
 ) -> None:

@@ -1,4 +1,4 @@
-import secrets
+import hashlib
 from collections.abc import Iterator
 from dataclasses import fields
 from pathlib import Path
@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from app.settings import EMBEDDED_DATABASE_URL, Settings, SettingsError, get_settings
 
-SECRET = secrets.token_urlsafe(32)
-OLD = secrets.token_urlsafe(32)
+# the same in every process, for they stand in the names of tests
+SECRET, OLD = (hashlib.sha256(text).hexdigest() for text in (b"new", b"old"))
 PRODUCTION = {"DATABASE_URL": "postgresql://me:hushhush@db/tasks", "BETTER_AUTH_SECRET": SECRET}
 VARIABLES = [field.name.upper() for field in fields(Settings) if field.name != "development"]
 
@@ -45,8 +45,14 @@ def test_development_is_where_the_database_is_the_embedded_one() -> None:
         ("LIST_CACHE_BYTES", "0", 0),
         ("MAX_BODY_BYTES", "1024", 1024),
         ("PRIORITY_CASE", "lower", "lower"),
+        ("LIST_ENVELOPE", "tasks", "tasks"),
+        ("LIST_ENVELOPE", "_" + "a" * 30 + "9", "_" + "a" * 30 + "9"),
         ("CORS_ORIGINS", "*", ("*",)),
         ("CORS_ORIGINS", "https://a.example.org/, http://localhost:3000", ("https://a.example.org", "http://localhost:3000")),
+        ("CORS_ORIGINS", "https://*.example.org, capacitor://localhost", ("https://*.example.org", "capacitor://localhost")),
+        ("CORS_ORIGINS", "HTTPS://App.Example.org:443/,http://a:80", ("https://app.example.org", "http://a")),
+        ("CORS_ORIGINS", "https://*.A.b:443", ("https://*.a.b",)),
+        ("CORS_ORIGINS", "https://a:4430,http://a:443,http://[::1]:8080", ("https://a:4430", "http://a:443", "http://[::1]:8080")),
         ("LOG_LEVEL", " debug\n", "debug"),
         ("LOG_FORMAT", "console", "console"),
         ("LOG_FORMAT", "", "json"),
@@ -81,9 +87,25 @@ def test_variable_sets_its_field(variable: str, text: str, value: object) -> Non
         ("LIST_CACHE_BYTES", "-1"),
         ("MAX_BODY_BYTES", "1023"),
         ("PRIORITY_CASE", "title"),
+        ("LIST_ENVELOPE", "a" * 33),
+        ("LIST_ENVELOPE", "9tasks"),
+        ("LIST_ENVELOPE", "täsks"),
+        ("LIST_ENVELOPE", "tasks' || (SELECT 1) || '"),
+        ("LIST_ENVELOPE", 'a":1,"b'),
         ("CORS_ORIGINS", "app.example.org"),
         ("CORS_ORIGINS", "*, https://app.example.org"),
-        ("CORS_ORIGINS", "https://*.example.org"),
+        ("CORS_ORIGINS", "http://*.example.org"),
+        ("CORS_ORIGINS", "https://*.org"),
+        ("CORS_ORIGINS", "https://*example.org"),
+        ("CORS_ORIGINS", "https://*.*.example.org"),
+        ("CORS_ORIGINS", "https://app.*.example.org"),
+        ("CORS_ORIGINS", "https://*.example.org."),
+        ("CORS_ORIGINS", "https://*"),
+        ("CORS_ORIGINS", "http://localhost:*"),
+        ("CORS_ORIGINS", "https://müller.example"),
+        ("CORS_ORIGINS", "https://me:hushhush@app.example.org"),
+        ("CORS_ORIGINS", "null"),
+        ("CORS_ORIGINS", "https://a.example.org https://b.example.org"),
         ("CORS_ORIGINS", "https://app.example.org/path"),
         ("LOG_LEVEL", "loud"),
         ("LOG_FORMAT", "xml"),

@@ -33,7 +33,7 @@ class Unauthorized(Problem):
 class Forbidden(Problem):
     """The path belongs to another user, or to none."""
 
-    status, code, detail = 403, "forbidden", "Not authorized to access this task"
+    status, code, detail = 403, "forbidden", "Not authorized to access this path; `me` stands for your own user id"
 
 
 class BearerToken(ASGIMiddleware):

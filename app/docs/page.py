@@ -21,6 +21,7 @@ BEARER: Final = "bearerAuth"
 DEVELOPMENT_USER: Final = "dev-user"
 TOKEN_SECONDS: Final = 24 * 3600
 LOOPBACK: Final = {"127.0.0.1", "::1"}
+SAME_ORIGIN: Final = "same-origin"
 POLICY: Final = (
     "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; "
     "connect-src 'self'; frame-ancestors 'none'"
@@ -52,9 +53,11 @@ def openapi(settings: Settings) -> OpenAPIConfig:
     )
     def start(request: Request[Any, Any, Any]) -> str:
         # The name counts too: a foreign one that resolves to this machine is another site's page (DNS rebinding).
+        # And so does the page: those of this machine's other ports may call the API, but bring tokens of their own.
         caller = request.client.host if request.client else None
         local = caller in LOOPBACK and request.base_url.hostname in {*LOOPBACK, "localhost"}
-        token = mint(settings, DEVELOPMENT_USER, TOKEN_SECONDS) if settings.development and local else None
+        ours = request.headers.get("sec-fetch-site", SAME_ORIGIN) == SAME_ORIGIN
+        token = mint(settings, DEVELOPMENT_USER, TOKEN_SECONDS) if settings.development and local and ours else None
         return START % json.encode(token).decode()
 
     access_token = SecurityScheme("http", "An access token of Better Auth.", scheme="bearer", bearer_format="JWT")

@@ -10,6 +10,8 @@ T = TypeVar("T")
 Headers = list[tuple[bytes, bytes]]
 
 JSON: Final = (b"content-type", b"application/json")
+ASKED_PATH: Final = "asked_path"
+"""Where the state of a request has the path that the client wrote, if it is another name for ours."""
 
 
 class Answer(NamedTuple):
@@ -54,6 +56,12 @@ def representation(
     """Answer with a body and its revision as the ETag; without a body the client holds that revision, 304."""
     fields = [(b"etag", (b'W/"%d"' if weak else b'"%d"') % revision), *(headers or ())]
     return JSONResponse(body, status=304 if body is None else status, headers=fields)
+
+
+def address(scope: Any) -> str:
+    """Return the path of a request as its client wrote it, for links: only that may lead through a proxy to us."""
+    path: str = scope["state"].get(ASKED_PATH) or scope["path"]
+    return path.rstrip("/")
 
 
 def nothing() -> JSONResponse[None]:

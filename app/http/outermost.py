@@ -9,10 +9,14 @@ from litestar import Litestar
 from litestar.routes import HTTPRoute
 
 from app import errors
-from app.http.cross_origin import CrossOrigin
+from app.http.answers import ASKED_PATH
+from app.http.cross_origin import CrossOrigin, is_preflight
 from app.http.dispatch import Check, Table
 from app.http.exchange import Exchange, Layer, with_head
 from app.logs import AccessLine
+
+OwnAddress = Callable[[str, str], tuple[str, str] | None]
+"""Returns the method and the path of ours that a request means, None where it has them already."""
 
 logger = structlog.get_logger("app.http")
 
@@ -21,6 +25,7 @@ class Application(Litestar):
     """Litestar within the outermost layer, through which every request and every answer passes.
 
     With `direct` its routes are called directly where that is the same; `check` is then asked for those with a token.
+    Methods and paths that `own_address` knows as other names are served, described and logged as ours.
     """
 
     def __init__(
@@ -28,8 +33,10 @@ class Application(Litestar):
         *,
         direct: bool,
         check: Check,
+        own_address: OwnAddress,
         draining: Callable[[], bool],
         log: Callable[[AccessLine], None],
+        cross_origin: CrossOrigin,
         **options: Any,
     ) -> None:
         super().__init__(**options)
@@ -39,10 +46,11 @@ class Application(Litestar):
         self._outermost = Outermost(
             super().__call__,
             methods=methods,
+            own_address=own_address,
             draining=draining,
             log=log,
             table=Table(self, check) if direct else None,
-            cross_origin=CrossOrigin(self.cors_config) if self.cors_config else None,
+            cross_origin=cross_origin,
         )
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
@@ -60,14 +68,16 @@ class Outermost:
         methods: Mapping[str, Iterable[str]],
         draining: Callable[[], bool],
         log: Callable[[AccessLine], None],
+        own_address: OwnAddress = lambda _method, _path: None,
         table: Table | None = None,
         cross_origin: CrossOrigin | None = None,
     ) -> None:
         self._app = app
+        self._own_address = own_address
         self._table = table
         self._log = log
         allow = {route: with_head(allowed) for route, allowed in methods.items()}
-        self._layer = Layer(allow, draining, cross_origin)
+        self._layer = Layer(allow, draining, cross_origin or CrossOrigin())
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Serve one request."""
@@ -75,12 +85,19 @@ class Outermost:
             await self._app(scope, receive, send)
             return
         scope.setdefault("state", {})
-        inner = {**scope, "method": "GET"} if scope["method"] == "HEAD" else scope  # the server needs its own as it is
+        inner = scope
+        if own := self._own_address(scope["method"], scope["path"]):
+            inner = {**scope, "method": own[0], "path": own[1]}  # a copy: the server needs its own as it is
+            inner["state"][ASKED_PATH] = scope["path"]
+        if scope["method"] == "HEAD":
+            inner = {**inner, "method": "GET"}
         exchange = Exchange(self._layer, inner, send, scope["method"])
         try:
             call = self._table.find(inner) if self._table else None
             if call is not None:
                 await exchange.answer(await call(inner, receive, send))
+            elif is_preflight(inner):
+                await exchange.answer_preflight()
             else:
                 await self._app(inner, receive, exchange.send)
         except Exception:

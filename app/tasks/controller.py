@@ -6,7 +6,7 @@ from litestar.di import NamedDependency
 from litestar.params import FromPath, JSONBody
 
 from app.auth.caller import Caller
-from app.http.answers import Headers, JSONResponse, nothing, representation
+from app.http.answers import Headers, JSONResponse, address, nothing, representation
 from app.http.body import StrictRequest
 from app.http.compression import accepted
 from app.http.headers import has_weak_tag, if_match, if_none_match
@@ -49,7 +49,7 @@ class TaskController(Controller):
     async def create(self, request: Request, tasks: Tasks, data: JSONBody[TaskCreate]) -> JSONResponse[Task]:
         """Only the title is required. Unknown fields are ignored."""
         task = await tasks.create(request.user.id, data.present())
-        location = f"{_path(request)}/{task.id}".encode("latin-1")
+        location = f"{address(request.scope)}/{task.id}".encode("latin-1")
         return representation(task.revision, task.body, status=201, headers=[(b"location", location)])
 
     @get("/{task_id:str}", guards=[task_id_is_possible], **openapi.READ)
@@ -90,16 +90,12 @@ class TaskController(Controller):
         return nothing()
 
 
-def _path(request: Request) -> str:
-    return request.scope["path"].rstrip("/")
-
-
 def _page(request: Request, page: Page) -> JSONResponse[list[Task]]:
     """Answer with a page; packed, its tag is a weak one, for the bytes are others (RFC 9110, section 8.8.3.3)."""
     headers: Headers = []
     if page.next_cursor is not None:
         query_string = from_cursor(request.scope["query_string"], page.next_cursor)
-        headers.append((b"link", f'<{_path(request)}?{query_string}>; rel="next"'.encode("latin-1")))
+        headers.append((b"link", f'<{address(request.scope)}?{query_string}>; rel="next"'.encode("latin-1")))
     if page.coding is not None:
         headers.append((b"content-encoding", page.coding))
     weak = has_weak_tag(request.scope, page.revision) if page.body is None else page.coding is not None

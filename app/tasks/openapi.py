@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from typing import Any, Final
 
-from litestar.openapi.spec import Schema
+from litestar.openapi.spec import Reference, Schema
 from litestar.openapi.spec.enums import OpenAPIType
 from msgspec import structs
 
@@ -129,6 +129,16 @@ DELETE: Final = operation(
 def spell_priorities(document: Any, names: Sequence[str]) -> None:
     """Write the stored 1, 2 and 3 as this installation's answers do, in schemas and examples, in place."""
     _spell(document, dict(zip(rules.PRIORITIES, names, strict=True)))
+
+
+def wrap_list(document: Any, envelope: str) -> None:
+    """Describe lists as this installation answers them, within an object, in place."""
+    content = document.paths["/api/{user_id}/tasks"].get.responses["200"].content["application/json"]
+    document.components.schemas["TaskList"] = Schema(
+        type=OpenAPIType.OBJECT, properties={envelope: content.schema}, required=[envelope], title="TaskList"
+    )
+    content.schema = Reference("#/components/schemas/TaskList")
+    content.example = {envelope: content.example}
 
 
 def _spell(node: Any, spelling: Mapping[str, str]) -> Any:

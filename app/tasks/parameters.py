@@ -33,7 +33,7 @@ class Kind(NamedTuple):
 class Parameter(NamedTuple):
     """A parameter. One with a `condition` selects tasks: it compares their columns with the value, bound as `type_`.
 
-    Of a repeated one the values come together as a sorted tuple.
+    A repeated one reads each of its texts as several values, and all of them come together as a sorted tuple.
     """
 
     description: str
@@ -74,7 +74,18 @@ def _text(low: int, high: int) -> Kind:
 
 
 def _each(kind: Kind) -> Kind:
-    return Kind(kind.read, Schema(type=OpenAPIType.ARRAY, items=kind.schema))
+    """Take each text as one value."""
+    return Kind(lambda text: (kind.read(text),), Schema(type=OpenAPIType.ARRAY, items=kind.schema))
+
+
+def _separated(kind: Kind) -> Kind:
+    """Take each text as values with commas between them."""
+
+    def read(text: str) -> tuple[Any, ...]:
+        values = [kind.read(part.strip()) for part in text.split(",")]
+        return tuple(value for value in values if value is not None)
+
+    return Kind(read, Schema(type=OpenAPIType.ARRAY, items=kind.schema))
 
 
 def _moment(text: str) -> datetime | None:
@@ -101,7 +112,7 @@ PARAMETERS: Final[dict[str, Parameter]] = {
     ),
     "priority": Parameter(
         "Only these priorities, in any case; repeat it for several.",
-        _each(PRIORITY),
+        _separated(PRIORITY),
         ARRAY(TASKS.c.priority.type),
         lambda column, value: column.priority == sa.any_(value),
     ),
@@ -110,6 +121,12 @@ PARAMETERS: Final[dict[str, Parameter]] = {
         _each(_text(1, rules.TAG_LENGTH)),
         TASKS.c.tags.type,
         lambda column, value: column.tags.contains(value),
+    ),
+    "tags": Parameter(
+        "Only tasks with any of these tags: repeat it, or separate them with commas.",
+        _separated(_text(0, rules.TAG_LENGTH)),
+        TASKS.c.tags.type,
+        lambda column, value: column.tags.overlap(value),
     ),
     "search": Parameter(
         "Only tasks with this text in title or description.",
@@ -143,4 +160,7 @@ PARAMETERS: Final[dict[str, Parameter]] = {
         Kind(Cursor.decode, Schema(type=OpenAPIType.STRING, pattern="^[A-Za-z0-9_-]+$")),
     ),
 }
+PAGE: Final = Parameter("Which page, from 1 on, of `limit` tasks each.", _whole_number(1, MAXIMUM_OFFSET + 1, 1))
+"""Another way to say `offset`, for those who are used to it; not documented."""
+
 FILTERS: Final = {name: each for name, each in PARAMETERS.items() if each.condition is not None}

@@ -7,11 +7,17 @@ from urllib.parse import parse_qsl, urlencode
 from msgspec import Struct
 
 from app.errors import FieldError, ValidationFailed
+from app.tasks import aliases
 from app.tasks.cursor import DEFAULT_SORT, SORTS, Cursor
-from app.tasks.parameters import FILTERS, MAXIMUM_LIMIT, PARAMETERS
+from app.tasks.parameters import FILTERS, MAXIMUM_LIMIT, MAXIMUM_OFFSET, PAGE, PARAMETERS
 
 MAXIMUM_PARAMETERS: Final = 100
 REMEMBERED_LENGTH: Final = 512
+KNOWN: Final = {**PARAMETERS, "page": PAGE}
+PLACES: Final = PARAMETERS.keys() - FILTERS.keys()
+REPLACED_BY_CURSOR: Final = {"cursor", "offset", "page"}
+NOTHING: Final[tuple[Any, ...]] = (None, ())
+"""Values of filters that select nothing out."""
 
 
 class ListQuery(Struct, frozen=True, kw_only=True):
@@ -35,24 +41,20 @@ def parse(query_string: bytes) -> ListQuery:
 
 def _parse(query_string: bytes) -> ListQuery:
     values: dict[str, Any] = {}
+    said: dict[str, str] = {}
     broken: list[FieldError] = []
-    for name, text in _pairs(query_string):
-        parameter = PARAMETERS.get(name)
-        if parameter is None:
-            continue
+    for written, text in _pairs(query_string):
         try:
-            value = parameter.kind.read(text)
-            if parameter.is_repeated:
-                value = tuple(sorted({*values.get(name, ()), value}))  # an order that means nothing splits no cache
-            elif name in values:
-                raise ValueError("Given more than once")
-            values[name] = value
+            for name, own_text in aliases.own_values(written, text):
+                _take(values, said, name, own_text, written)
         except ValueError as error:
-            broken.append(FieldError(name, str(error)))
+            broken.append(FieldError(written, str(error)))
     if broken:
         raise ValidationFailed(broken)
-    filters = tuple((name, values[name]) for name in FILTERS if values.get(name) is not None)
-    rest = {name: value for name, value in values.items() if name not in FILTERS}
+    if "page" in values:
+        values["offset"] = _offset(values, said)
+    filters = tuple((name, values[name]) for name in FILTERS if values.get(name) not in NOTHING)
+    rest = {name: value for name, value in values.items() if name in PLACES}
     rest.setdefault("order", SORTS[rest.get("sort", DEFAULT_SORT)].natural)
     query = ListQuery(filters=filters, **rest)
     if query.cursor is not None and (query.cursor.sort, query.cursor.order) != (query.sort, query.order):
@@ -60,12 +62,38 @@ def _parse(query_string: bytes) -> ListQuery:
     return query
 
 
+def _take(values: dict[str, Any], said: dict[str, str], name: str, text: str, written: str) -> None:
+    """Add what a parameter says to `values`; `said` has what clients call them. Raises ValueError."""
+    parameter = KNOWN.get(name)
+    if parameter is None:
+        return
+    value = parameter.kind.read(text)
+    first = said.setdefault(name, written)
+    if parameter.is_repeated:
+        values[name] = tuple(sorted({*values.get(name, ()), *value}))  # an order that means nothing splits no cache
+        if len(values[name]) > MAXIMUM_PARAMETERS:
+            raise ValueError(f"Must be at most {MAXIMUM_PARAMETERS} values")
+    elif values.setdefault(name, value) != value:
+        raise ValueError("Given more than once" if first == written else f"Disagrees with `{first}`")
+
+
+def _offset(values: dict[str, Any], said: dict[str, str]) -> int:
+    """Return where the page begins. Raises ValidationFailed."""
+    for other in ("offset", "cursor"):
+        if other in values:
+            raise ValidationFailed([FieldError(said["page"], f"Use either this or `{said[other]}`")])
+    offset: int = (values["page"] - 1) * values.get("limit", MAXIMUM_LIMIT)
+    if offset > MAXIMUM_OFFSET:
+        raise ValidationFailed([FieldError(said["page"], f"Must not be beyond the first {MAXIMUM_OFFSET} tasks")])
+    return offset
+
+
 _remembered: Final = lru_cache(maxsize=4096)(_parse)
 
 
 def from_cursor(query_string: bytes, cursor: str) -> str:
     """Return the query string of the same list from `cursor` on."""
-    kept = [(name, value) for name, value in _pairs(query_string) if name not in {"cursor", "offset"}]
+    kept = [(name, value) for name, value in _pairs(query_string) if aliases.own_name(name) not in REPLACED_BY_CURSOR]
     return urlencode([*kept, ("cursor", cursor)])
 
 

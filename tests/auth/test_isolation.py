@@ -34,7 +34,7 @@ async def test_every_route_under_somebody_elses_id_is_403_and_changes_nothing(
         for body in ({"title": "stolen"}, None):
             response = await other.request(method, path, json=body)
             assert (response.status_code, response.json()["code"]) == (403, "forbidden"), (method, path)
-            assert response.json()["detail"] == "Not authorized to access this task"
+            assert "`me`" in response.json()["detail"]
     assert (await client.get(f"{TASKS}/{task['id']}")).json() == task
 
 
@@ -79,11 +79,32 @@ async def test_a_list_cached_for_one_user_is_never_served_to_another(
 
 
 @pytest.mark.parametrize(
-    "path_id", ["ME", "Me", "me%20", ".", "%2e%2e", "*", "null", "undefined", "{user_id}", "a" * 5000]
+    "path_id", ["ME", "Me", "me%20", "%2e", "%2e%2e", "*", "null", "undefined", "{user_id}", "a" * 5000]
 )
 async def test_only_the_own_id_and_me_are_let_through(client: httpx.AsyncClient, path_id: str) -> None:
     response = await client.get(f"/api/{path_id}/tasks")
     assert response.status_code in {403, 404}
+
+
+async def test_other_names_lead_to_the_callers_own_tasks_and_to_nobody_elses(
+    client: httpx.AsyncClient, other: httpx.AsyncClient
+) -> None:
+    task = await new_task(client)
+    assert (await other.get("/api/tasks")).json() == []
+    for method, path in [("GET", ""), ("PATCH", ""), ("DELETE", ""), ("POST", "/complete"), ("PATCH", "/toggle")]:
+        answer = await other.request(method, f"/api/v1/tasks/{task['id']}{path}", json={"title": "stolen"})
+        assert answer.status_code == 404
+        answer = await other.request(method, f"/api/v1/{task['user_id']}/tasks/{task['id']}{path}", json={})
+        assert answer.status_code == 403
+    assert (await client.get(f"{TASKS}/{task['id']}")).json() == task
+
+
+async def test_a_path_that_names_nobody_does_not_speak_of_tasks(client: httpx.AsyncClient) -> None:
+    answer = await client.get("/api/unknown")
+    assert (answer.status_code, answer.json()["code"]) == (403, "forbidden")
+    assert answer.json()["detail"] == "Not authorized to access this path; `me` stands for your own user id"
+    assert (await client.get("/api/unknown", headers={"Authorization": ""})).status_code == 401
+    assert (await client.get("/api/unknown/else")).status_code == 404
 
 
 async def test_ownership_is_decided_before_anything_of_the_request_is_parsed(other: httpx.AsyncClient) -> None:

@@ -200,7 +200,8 @@ def scan_of_tasks(top: Node) -> Node:
 
 @GENERIC_AND_CUSTOM
 @pytest.mark.parametrize(
-    ("filters", "most"), [("", 6), ("&status=pending", 60), ("&tag=home", 150), ("&search=milk", 150)]
+    ("filters", "most"),
+    [("", 6), ("&status=pending", 60), ("&tag=home", 150), ("&tags=home,work", 150), ("&search=milk", 150)],
 )
 async def test_a_deep_page_reads_what_it_shows_and_not_what_it_skips(
     connection: asyncpg.Connection, filters: str, most: int, generic: bool

@@ -180,10 +180,12 @@ async def test_in_production_the_page_shows_every_operation_and_signs_nobody_in(
     assert {httpx.URL(url).copy_with(path="/", query=None) for url in seen.requests} == {httpx.URL(production + "/")}
 
 
-async def start_script(settings: Settings, *, caller: str = "127.0.0.1", host: str = "127.0.0.1:8000") -> str:
+async def start_script(
+    settings: Settings, *, caller: str = "127.0.0.1", host: str = "127.0.0.1:8000", site: str = "same-origin"
+) -> str:
     transport = httpx.ASGITransport(create_app(settings), client=(caller, 50_000))  # type: ignore[arg-type]  # Litestar's scopes are TypedDicts
     async with httpx.AsyncClient(transport=transport, base_url=f"http://{host}") as client:
-        answer = await client.get("/docs/start.js")
+        answer = await client.get("/docs/start.js", headers={"Sec-Fetch-Site": site})
     assert answer.headers["cross-origin-resource-policy"] == "same-origin"
     assert "no-store" in answer.headers["cache-control"]
     return answer.text
@@ -214,4 +216,10 @@ async def test_in_development_callers_from_other_machines_get_no_token(settings:
 
 async def test_in_development_other_names_of_this_machine_get_no_token(settings: Settings) -> None:
     script = await start_script(replace(settings, development=True), host="attacker.example:8000")
+    assert script.startswith("const token = null;")
+
+
+@pytest.mark.parametrize("site", ["same-site", "cross-site"])
+async def test_in_development_pages_of_other_origins_get_no_token(settings: Settings, site: str) -> None:
+    script = await start_script(replace(settings, development=True), site=site)
     assert script.startswith("const token = null;")

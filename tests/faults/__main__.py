@@ -5,4 +5,6 @@ from pathlib import Path
 
 import pytest
 
-sys.exit(pytest.main([str(Path(__file__).parent), "--full", "-p", "no:cacheprovider", *sys.argv[1:]]))
+sys.exit(
+    pytest.main([str(Path(__file__).parent), "--full", "--numprocesses=0", "-p", "no:cacheprovider", *sys.argv[1:]])
+)

@@ -11,6 +11,7 @@ Headers = list[tuple[bytes, bytes]]
 METHODS: Final = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "BREW"]
 SEGMENTS: Final = [
     *("me", "someone", "somebody-else", "tasks", "stats", "complete", "api", "health", "docs", "ready"),
+    *("v1", "toggle", "filtered"),
     *("1", "0", "01", "9223372036854775807", "9223372036854775808", "99999999999999999999", "-1", "+1", "1_0", "%31"),
     *("", ".", "..", "a.b", "~", "a b", "%20", "%2F", "%C3%A9", "%FF", "%00", "é", "x" * 200, "{task_id}", "*", ":"),
 ]
@@ -18,9 +19,19 @@ USUAL_PATHS: Final = [
     *("/", "/health", "/ready", "/docs", "/openapi.json", "/nowhere", "/docs/start.js", "/docs/assets/nothing"),
     *("/api/me", "/api/me/stats", "/api/me/tasks", "/api/me/tasks/1", "/api/me/tasks/1/complete"),
     *("/api/someone/tasks", "/api/someone/tasks/7", "/api/somebody-else/tasks/1", "/api/me/tasks/x", "/api/tasks"),
+    *("/api/v1/tasks", "/api/v1/me/tasks/1", "/api/tasks/1/toggle", "/api/me/tasks/1/toggle", "/api/me/tasks/filtered"),
+    *("/api/v1", "/api/v1/health", "/api/health", "/api/v1/someone", "/api/tasks/1/complete", "/api/v1/tasks/filtered"),
 ]
 QUERIES: Final = [
     *(b"", b"limit=1", b"limit=0", b"status=pending", b"sort=title&order=asc", b"priority=HIGH&priority=low", b"x=y"),
+    *(
+        b"sort_by=created_at&sort_order=desc",
+        b"page=2&limit=1",
+        b"completed=true",
+        b"priority%5B%5D=HIGH",
+        b"category=x",
+    ),
+    *(b"tags=a,b&limit=1", b"status=done&completed=false", b"page=2&skip=1&_=5"),
     *(b"tag=a&tag=b&search=milk", b"limit=1&limit=2", b"cursor=nonsense", b"%FF", b"search=%00", b"a=b&" * 101),
 ]
 TAGS: Final = [b'"5"', b'W/"5"', b'"5", "6"', b"*", b"5", b'"4"', b"", b'"99999999999999999999"']
@@ -43,13 +54,17 @@ CONTENT_TYPES: Final = [
 OTHERS: Final[dict[bytes, list[bytes]]] = {
     b"if-none-match": TAGS,
     b"if-match": TAGS,
-    b"origin": [b"https://app.example.org", b"https://evil.example.net", b"null", b"", b"\xff"],
+    b"origin": [
+        *(b"https://app.example.org", b"https://pr-7.example.com", b"https://a.b.example.com", b"null", b"", b"\xff"),
+    ],
     b"cookie": [b"a=b"],
     b"x-request-id": [b"abc", b"not ok", b"x" * 129],
     b"accept": [b"*/*", b"text/html"],
     b"accept-encoding": [b"gzip", b"zstd, gzip", b"identity"],
     b"content-length": [b"5", b"999999", b"x"],
     b"access-control-request-method": [b"PATCH"],
+    b"access-control-request-headers": [b"authorization, if-match", b"x-a,*,\xff"],
+    b"sec-fetch-site": [b"same-origin", b"cross-site"],
     b"x-forwarded-for": [b"10.0.0.1"],
 }
 AUTHORIZATIONS: Final = [
@@ -112,6 +127,11 @@ CREATE: Final = Request(
 )
 LIST_OF_ANOTHER_ORIGIN: Final = structs.replace(
     CREATE, method="GET", headers=[*CREATE.headers, (b"origin", b"https://app.example.org")], parts=(b"",)
+)
+PREFLIGHT: Final = structs.replace(
+    LIST_OF_ANOTHER_ORIGIN,
+    method="OPTIONS",
+    headers=[(b"origin", b"https://app.example.org"), (b"access-control-request-method", b"PATCH")],
 )
 TOO_LARGE: Final = structs.replace(CREATE, parts=(BODIES[-1],))
 STALE: Final = structs.replace(

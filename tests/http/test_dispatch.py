@@ -29,7 +29,17 @@ from app.http.body import StrictRequest
 from app.http.dispatch import Table
 from app.logs import AccessLine
 from app.settings import Settings
-from tests.http.requests import CREATE, LIST_OF_ANOTHER_ORIGIN, METHODS, STALE, TOO_LARGE, Request, requests
+from tests.conftest import ORIGIN
+from tests.http.requests import (
+    CREATE,
+    LIST_OF_ANOTHER_ORIGIN,
+    METHODS,
+    PREFLIGHT,
+    STALE,
+    TOO_LARGE,
+    Request,
+    requests,
+)
 
 EXAMPLES: Final = int(os.environ.get("DISPATCH_EXAMPLES", "2500"))
 ALL_VARIATIONS: Final = "DISPATCH_EXAMPLES" in os.environ
@@ -148,7 +158,7 @@ async def both(configured: Settings, world: World) -> AsyncIterator[tuple[Litest
 
 @pytest.fixture(scope="module")
 def configured(settings: Settings) -> Settings:
-    return replace(settings, list_cache_bytes=0)
+    return replace(settings, list_cache_bytes=0, cors_origins=(ORIGIN, "https://*.example.com"))
 
 
 @pytest.fixture(scope="module")
@@ -203,6 +213,7 @@ def one_of_each(test: Any) -> Any:
         (structs.replace(CREATE, path="/api/somebody-else/tasks"), "found"),
         (structs.replace(CREATE, path="/nowhere"), "found"),
         (structs.replace(CREATE, method="BREW"), "found"),
+        (PREFLIGHT, "found"),
         (STALE, "found"),
         (TOO_LARGE, "found"),
         (structs.replace(CREATE, headers=CREATE.headers[:1]), "found"),

@@ -125,7 +125,7 @@ async def test_a_request_id_is_taken_over_if_it_is_harmless(client: httpx.AsyncC
 async def test_probes_and_the_service_page_need_no_token(anonymous: httpx.AsyncClient) -> None:
     service = (await anonymous.get("/")).json()
     assert service.keys() == {"name", "version", "docs"}
-    assert (await anonymous.get("/health")).json() == {"status": "ok"}
+    assert (await anonymous.get("/health")).json() == {"status": "healthy"}
     assert (await anonymous.get("/ready")).json() == {"status": "ready"}
 
 
@@ -143,7 +143,7 @@ async def test_another_origin_is_not_let_in(anonymous: httpx.AsyncClient) -> Non
     origin = "https://evil.example.net"
     assert "access-control-allow-origin" not in (await anonymous.get(TASKS, headers={"Origin": origin})).headers
     preflight = await anonymous.options(TASKS, headers={"Origin": origin, "Access-Control-Request-Method": "POST"})
-    await assert_problem(preflight, 400, "bad_request")
+    await assert_problem(preflight, 403, "origin_not_allowed")
     assert "access-control-allow-origin" not in preflight.headers
 
 

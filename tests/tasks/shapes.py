@@ -38,5 +38,11 @@ def queries() -> Iterator[ListQuery]:
         cursors = ({"cursor": cursor.encode(sort, order, place)} for place in PLACES[sort])
         for place in ({}, {"offset": "100"}, *cursors):
             filters = {"status": status, **priority, **tag, **search, **due}
-            parameters = {**filters, "sort": sort, "order": order, **place, "limit": "50"}
-            yield parse(urlencode(parameters).encode())
+            yield _query({**filters, "sort": sort, "order": order, **place})
+    for tag, search, sort, order in product(({}, {"tag": "home"}), ({}, {"search": "milk"}), SORTS, ORDERS):
+        for place in ({}, {"cursor": cursor.encode(sort, order, PLACES[sort][0])}):
+            yield _query({"tags": "work,urgent", **tag, **search, "sort": sort, "order": order, **place})
+
+
+def _query(parameters: dict[str, str]) -> ListQuery:
+    return parse(urlencode({**parameters, "limit": "50"}).encode())

@@ -31,6 +31,7 @@ LISTS = [
     b"sort=title&order=desc&limit=1",
     b"priority=high&priority=low",
     b"tag=a&tag=b",
+    b"tags=b,a",
     b"search=7",
     b"due_after=2026-01-01&sort=due_date",
 ]

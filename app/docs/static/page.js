@@ -41,7 +41,7 @@ async function offerNewest() {
   const answer = await fetch("/api/me/tasks?limit=1", { headers: { authorization } });
   if (answer.ok) {
     const page = await answer.json();
-    const [newest] = Array.isArray(page) ? page : page.tasks;
+    const [newest] = [page, ...Object.values(page)].find(Array.isArray); // there may be an envelope around it
     offer(newest ? newest.id : "");
   }
 }
