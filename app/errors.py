@@ -126,6 +126,13 @@ class UnstorableValue(Problem):
     status, code, detail = 422, "unstorable_value", "The database cannot store a value of the request"
 
 
+class TooManyRequests(Problem):
+    """As many requests of this user wait as may; this one was not looked at."""
+
+    status, code, headers = 429, "too_many_requests", RETRY_SOON
+    detail = "Too many of your requests wait already; try again in a moment"
+
+
 class DatabaseUnavailable(Problem):
     """The database cannot answer now; the same request may succeed a moment later."""
 
@@ -181,6 +188,8 @@ def problem_of(exc: BaseException) -> Problem:  # noqa: PLR0911 - a table, one r
             return problem_of_status(exc.status_code, exc.headers)
         case failures.QueueFull():
             return Overloaded()
+        case failures.UserQueueFull():
+            return TooManyRequests()
         case failures.AnswerLost():
             return OutcomeUnknown()
     state = failures.sqlstate(exc)

@@ -68,6 +68,12 @@ class Settings:
     """Connections each worker opens at most, as it needs them."""
     database_queue: Annotated[int, Meta(ge=0, le=100_000)] = 200
     """Requests of each worker that may wait for a connection; further ones are answered 503 at once."""
+    database_writes_per_user: Annotated[int, Meta(ge=1, le=1000)] = 2
+    """Writes of one user that each worker runs at once; the others wait without a connection."""
+    database_reads_per_user: Annotated[int, Meta(ge=1, le=1000)] | None = None
+    """Connections of each worker that reads of one user use at once. Default half of them."""
+    database_waiting_per_user: Annotated[int, Meta(ge=0, le=100_000)] = 64
+    """Requests of one user that may wait in each worker; further ones are answered 429 at once."""
     database_timeout: Seconds = 4.5
     """Seconds a request may spend on the database, waiting and trying again included."""
     database_cold_start_timeout: Seconds = 10.0

@@ -41,7 +41,7 @@ LINK: Final = header(
     required=False,
 )
 
-EVERY_ROUTE: Final = (Unauthorized, Forbidden, errors.DatabaseUnavailable)
+EVERY_ROUTE: Final = (Unauthorized, Forbidden, errors.TooManyRequests, errors.DatabaseUnavailable)
 A_BODY: Final = (errors.MalformedJSON, errors.PayloadTooLarge, errors.UnsupportedMediaType)
 
 
