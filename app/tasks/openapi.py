@@ -24,7 +24,7 @@ USER_ID: Final = parameter(
     "me",
 )
 TASK_ID: Final = parameter(
-    "task_id", "path", "Id of the task.", Schema(type=OpenAPIType.INTEGER, minimum=1, maximum=2**63 - 1), 1
+    "task_id", "path", "Id of the task.", Schema(type=OpenAPIType.INTEGER, minimum=1, maximum=2**63 - 1)
 )
 LIST_PARAMETERS: Final = [
     parameter(name, "query", each.description, each.kind.schema) for name, each in PARAMETERS.items()
