@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import Any, cast
 
 import httpx
 import pytest
@@ -13,7 +14,7 @@ import uvicorn
 
 from app.asgi import create_app
 from app.auth.mint import mint
-from app.http.protocol import GatheringProtocol
+from app.http.protocol import ProtocolFactory
 from app.quotas import Limit
 from app.settings import Settings
 from tests.conftest import SENSITIVE, random_user
@@ -69,7 +70,11 @@ def serving_unix(settings: Settings, path: Path) -> Iterator[httpx.Client]:
     with socket.socket(socket.AF_UNIX) as listening:
         listening.bind(str(path))
         config = uvicorn.Config(
-            create_app(settings), http=GatheringProtocol, log_config=None, access_log=False, proxy_headers=False
+            create_app(settings),
+            http=cast("Any", ProtocolFactory(settings)),
+            log_config=None,
+            access_log=False,
+            proxy_headers=False,
         )
         server = Server(config)
         thread = threading.Thread(target=server.run, args=([listening],))
