@@ -8,31 +8,34 @@ from multiprocessing import parent_process
 from typing import Any, Final
 
 from litestar import Litestar
-from litestar.config.cors import CORSConfig
 from litestar.datastructures import State
 from litestar.di import Provide
 from litestar.exceptions import HTTPException
 
-from app import docs, health, logs
+from app import health, logs
 from app.auth.bearer import BearerToken
 from app.auth.tokens import TokenVerifier
 from app.cli import Commands
 from app.db.database import Database
+from app.docs import assets, page
 from app.errors import respond
 from app.http import openapi
 from app.http.body import StrictRequest
+from app.http.cross_origin import CrossOrigin
 from app.http.outermost import Application
+from app.origins import Origins
+from app.ratelimit.limiter import RateLimiter
 from app.server import Lifecycle
 from app.settings import Settings, get_settings
 from app.tasks.aliases import own_address
 from app.tasks.controller import TaskController
-from app.tasks.openapi import spell_priorities
+from app.tasks.openapi import spell_priorities, wrap_list
 from app.tasks.repository import TaskStore
 from app.users.controller import UserController
 from app.users.openapi import name_priorities
 from app.users.repository import UserStore
 
-EXPOSED: Final = ["ETag", "Link", "Location", "Retry-After", "X-Request-Id"]
+EXPOSED: Final = ["ETag", "Link", "Location", "RateLimit", "RateLimit-Policy", "Retry-After", "X-Request-Id"]
 
 
 def create_app(settings: Settings | None = None) -> Litestar:
@@ -46,16 +49,19 @@ def create_app(settings: Settings | None = None) -> Litestar:
         priority_names=settings.priority_names,
         cache_bytes=settings.list_cache_bytes,
         compress=settings.compress_lists,
+        envelope=settings.list_envelope,
     )
     users = UserStore(database, priority_names=settings.priority_names)
     verifier = TokenVerifier(settings, database)
-    bearer = BearerToken(verifier)
+    limiter = RateLimiter(settings)
+    bearer = BearerToken(verifier, limiter)
     app = Application(
         direct=settings.direct_dispatch,
         check=bearer.check,
         own_address=own_address,
         draining=lambda: lifecycle.draining,
         log=logs.access(settings),
+        cross_origin=CrossOrigin(Origins(settings.cors_origins, loopback=settings.development), EXPOSED),
         state=State({"lifecycle": lifecycle}),
         route_handlers=[
             TaskController,
@@ -63,27 +69,29 @@ def create_app(settings: Settings | None = None) -> Litestar:
             health.service,
             health.health,
             health.ready,
-            docs.document,
-            docs.assets(),
+            page.document,
+            assets.asset,
         ],
         dependencies={
             "tasks": Provide(lambda: tasks, use_cache=True, sync_to_thread=False),
             "users": Provide(lambda: users, use_cache=True, sync_to_thread=False),
         },
         middleware=[bearer],
-        on_shutdown=[database.close, logs.STDOUT.finish],
+        on_startup=[limiter.open],
+        on_shutdown=[database.close, limiter.close, logs.STDOUT.finish],
         exception_handlers={HTTPException: respond, Exception: respond},
         request_class=StrictRequest,
         request_max_body_size=settings.max_body_bytes,
         plugins=[Commands(settings)],
-        openapi_config=docs.openapi(settings),
-        cors_config=_cors(settings),
+        openapi_config=page.openapi(settings),
         logging_config=None,
         debug=False,
     )
     openapi.finish(app)
     name_priorities(app.openapi_schema, settings.priority_names)
     spell_priorities(app.openapi_schema, settings.priority_names)
+    if settings.list_envelope:
+        wrap_list(app.openapi_schema, settings.list_envelope)
     return app
 
 
@@ -106,13 +114,3 @@ def worker() -> Litestar:
 def _follow(parent: Any) -> None:
     parent.join()
     os.kill(os.getpid(), signal.SIGTERM)
-
-
-def _cors(settings: Settings) -> CORSConfig | None:
-    if not settings.cors_origins:
-        return None
-    return CORSConfig(
-        allow_origins=list(settings.cors_origins),
-        allow_credentials="*" not in settings.cors_origins,
-        expose_headers=EXPOSED,
-    )

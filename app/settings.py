@@ -13,6 +13,9 @@ from typing import Annotated, Any, Final, Literal, Self, get_args, get_type_hint
 from dotenv import dotenv_values
 from msgspec import Meta, ValidationError, convert
 
+from app import origins, quotas
+from app.quotas import Limit
+
 VERSION: Final = "0.1.0"
 
 PriorityCase = Literal["upper", "lower"]
@@ -26,6 +29,7 @@ MINIMUM_SECRET_LETTERS: Final = 8
 ADVICE: Final = "`openssl rand -base64 32` generates a good one"
 PLACEHOLDER: Final = re.compile(r"change[-_ ]?me|your[-_ ]|placeholder|example|better-auth-secret-123", re.IGNORECASE)
 ORIGIN: Final = re.compile(r"https?://[^/\s*?#@]+")
+IDENTIFIER: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,31}")
 ADDRESS: Final = re.compile(r"https?://[^/\s*?#@]+(/[^\s?#]*)?")
 EMBEDDED_DATABASE_URL: Final = "EMBEDDED_DATABASE_URL"
 """Variable by which `litestar run` tells its workers which database is the embedded one; nobody else sets it."""
@@ -65,6 +69,12 @@ class Settings:
     """Connections each worker opens at most, as it needs them."""
     database_queue: Annotated[int, Meta(ge=0, le=100_000)] = 200
     """Requests of each worker that may wait for a connection; further ones are answered 503 at once."""
+    database_writes_per_user: Annotated[int, Meta(ge=1, le=1000)] = 2
+    """Writes of one user that each worker runs at once; the others wait without a connection."""
+    database_reads_per_user: Annotated[int, Meta(ge=1, le=1000)] | None = None
+    """Connections of each worker that reads of one user use at once. Default half of them."""
+    database_waiting_per_user: Annotated[int, Meta(ge=0, le=100_000)] = 64
+    """Requests of one user that may wait in each worker; further ones are answered 429 at once."""
     database_timeout: Seconds = 4.5
     """Seconds a request may spend on the database, waiting and trying again included."""
     database_cold_start_timeout: Seconds = 10.0
@@ -81,10 +91,39 @@ class Settings:
     """Pack lists of 1 KiB and more with zstd or gzip for clients that accept it; off behind a proxy that does so."""
     max_body_bytes: Annotated[int, Meta(ge=1024, le=2**24)] = 64 * 1024
     """Largest request body, in bytes; longer ones are answered 413."""
+    max_header_bytes: Annotated[int, Meta(ge=1024, le=2**20)] = 16 * 1024
+    """Largest head of a request, its address and headers, in bytes; longer ones are answered 431."""
+    max_header_fields: Annotated[int, Meta(ge=16, le=1000)] = 100
+    """Headers that a request may have; more are answered 431."""
+    max_target_bytes: Annotated[int, Meta(ge=256, le=2**20)] = 8 * 1024
+    """Longest address in a request, in bytes; longer ones are answered 414."""
+    max_unsent_bytes: Annotated[int, Meta(ge=2**20, le=2**34)] = 64 * 1024 * 1024
+    """Memory of each worker for answers that clients do not read; the slowest readers are cut off beyond it."""
+    header_timeout: Seconds = 10.0
+    """Seconds in which the head of a request has to arrive, from the connection or its first byte on."""
+    body_timeout: Seconds = 15.0
+    """Seconds in which the body has to follow; late requests are answered 408."""
+    send_timeout: Seconds = 15.0
+    """Seconds after which a client that takes nothing of its answer is cut off."""
+    strict_transport_security: Annotated[int, Meta(ge=0)] | None = None
+    """Seconds for which browsers are told to use https only (RFC 6797), in every answer."""
     priority_case: PriorityCase = "upper"
     """Case of `priority` in answers, `upper` or `lower`. Input is accepted in any case."""
+    list_envelope: str | None = None
+    """Member of an object in which lists are answered, such as `tasks`. Default a bare array."""
     cors_origins: tuple[str, ...] = ()
-    """Origins that browsers may call from, comma-separated; `*` allows any, without credentials."""
+    """Origins that browsers may call from, comma-separated; `https://*.example.com` is any name one below, and `*` any
+    origin, both without credentials."""
+    rate_limit: Limit | None = field(default=Limit(600, 60))
+    """Requests of a user, such as `600/minute`; further ones are answered 429. `off` for none."""
+    rate_limit_writes: Limit | None = field(default=Limit(300, 60))
+    """The same for writes, which count in both. A client that reads after each write meets the two at the same time."""
+    rate_limit_failed_auth: Limit | None = field(default=Limit(30, 60))
+    """Requests of a client address that are answered 401; further ones are 429. Valid tokens are still served."""
+    rate_limit_url: str = field(default="", repr=False)
+    """Redis or Valkey server that counts for all workers and hosts. Default each worker by itself."""
+    trusted_proxies: tuple[str, ...] = ()
+    """Networks whose `Forwarded` and `X-Forwarded-For` are believed, comma-separated; `unix` for Unix sockets."""
     shutdown_delay: Annotated[float, Meta(ge=0, le=60)] = 1.0
     """Seconds from SIGTERM in which requests are still taken, while `/ready` is 503."""
     shutdown_timeout: Annotated[int, Meta(ge=1, le=60)] = 7
@@ -210,17 +249,16 @@ def _list(text: str) -> tuple[str, ...]:
     return tuple(entry.strip() for entry in text.split(",") if entry.strip())
 
 
+def _identifier(text: str) -> str:
+    if not IDENTIFIER.fullmatch(text):
+        raise ValueError("it has to be a name like `tasks`, at most 32 letters, digits and _")
+    return text
+
+
 def _address(text: str) -> str:
     if not ADDRESS.fullmatch(text):
         raise ValueError("it has to look like `https://auth.example.com`")
     return text.rstrip("/")
-
-
-def _origins(text: str) -> tuple[str, ...]:
-    origins = tuple(origin.rstrip("/") for origin in _list(text))
-    if origins != ("*",) and not all(ORIGIN.fullmatch(origin) for origin in origins):
-        raise ValueError("it has to be `*` or a list of origins like `https://app.example.com`")
-    return origins
 
 
 SPLITTERS: Final = {
@@ -230,5 +268,11 @@ SPLITTERS: Final = {
     "jwks_url": _address,
     "jwt_algorithm": _list,
     "jwt_audience": _list,
-    "cors_origins": _origins,
+    "list_envelope": _identifier,
+    "cors_origins": origins.read,
+    "rate_limit": quotas.limit,
+    "rate_limit_writes": quotas.limit,
+    "rate_limit_failed_auth": quotas.limit,
+    "rate_limit_url": quotas.server,
+    "trusted_proxies": quotas.proxies,
 }

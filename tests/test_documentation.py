@@ -34,7 +34,7 @@ README = (ROOT / "README.md").read_text()
 API = (ROOT / "docs" / "api.md").read_text()
 EXAMPLE = (ROOT / ".env.example").read_text()
 CONTAINERFILE = (ROOT / "Containerfile").read_text()
-DOCUMENTS = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]
+DOCUMENTS = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").glob("*.md"))]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 
 VARIABLES = {field.name.upper() for field in fields(Settings)} - {"DEVELOPMENT"}

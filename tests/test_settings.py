@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from app.quotas import Limit
 from app.settings import EMBEDDED_DATABASE_URL, Settings, SettingsError, get_settings
 
 # the same in every process, for they stand in the names of tests
@@ -45,8 +46,21 @@ def test_development_is_where_the_database_is_the_embedded_one() -> None:
         ("LIST_CACHE_BYTES", "0", 0),
         ("MAX_BODY_BYTES", "1024", 1024),
         ("PRIORITY_CASE", "lower", "lower"),
+        ("LIST_ENVELOPE", "tasks", "tasks"),
+        ("LIST_ENVELOPE", "_" + "a" * 30 + "9", "_" + "a" * 30 + "9"),
         ("CORS_ORIGINS", "*", ("*",)),
         ("CORS_ORIGINS", "https://a.example.org/, http://localhost:3000", ("https://a.example.org", "http://localhost:3000")),
+        ("RATE_LIMIT", "10/second", Limit(10, 1)),
+        ("RATE_LIMIT", "off", None),
+        ("RATE_LIMIT_WRITES", "5000/hour", Limit(5000, 3600)),
+        ("RATE_LIMIT_FAILED_AUTH", "100/day", Limit(100, 86400)),
+        ("RATE_LIMIT_URL", "redis://:hushhush@cache:6380/1", "redis://:hushhush@cache:6380/1"),
+        ("RATE_LIMIT_URL", "valkeys://[::1]", "valkeys://[::1]"),
+        ("TRUSTED_PROXIES", "10.0.0.0/8, ::1,unix", ("10.0.0.0/8", "::1", "unix")),
+        ("CORS_ORIGINS", "https://*.example.org, capacitor://localhost", ("https://*.example.org", "capacitor://localhost")),
+        ("CORS_ORIGINS", "HTTPS://App.Example.org:443/,http://a:80", ("https://app.example.org", "http://a")),
+        ("CORS_ORIGINS", "https://*.A.b:443", ("https://*.a.b",)),
+        ("CORS_ORIGINS", "https://a:4430,http://a:443,http://[::1]:8080", ("https://a:4430", "http://a:443", "http://[::1]:8080")),
         ("LOG_LEVEL", " debug\n", "debug"),
         ("LOG_FORMAT", "console", "console"),
         ("LOG_FORMAT", "", "json"),
@@ -81,10 +95,37 @@ def test_variable_sets_its_field(variable: str, text: str, value: object) -> Non
         ("LIST_CACHE_BYTES", "-1"),
         ("MAX_BODY_BYTES", "1023"),
         ("PRIORITY_CASE", "title"),
+        ("LIST_ENVELOPE", "a" * 33),
+        ("LIST_ENVELOPE", "9tasks"),
+        ("LIST_ENVELOPE", "täsks"),
+        ("LIST_ENVELOPE", "tasks' || (SELECT 1) || '"),
+        ("LIST_ENVELOPE", 'a":1,"b'),
         ("CORS_ORIGINS", "app.example.org"),
         ("CORS_ORIGINS", "*, https://app.example.org"),
-        ("CORS_ORIGINS", "https://*.example.org"),
+        ("CORS_ORIGINS", "http://*.example.org"),
+        ("CORS_ORIGINS", "https://*.org"),
+        ("CORS_ORIGINS", "https://*example.org"),
+        ("CORS_ORIGINS", "https://*.*.example.org"),
+        ("CORS_ORIGINS", "https://app.*.example.org"),
+        ("CORS_ORIGINS", "https://*.example.org."),
+        ("CORS_ORIGINS", "https://*"),
+        ("CORS_ORIGINS", "http://localhost:*"),
+        ("CORS_ORIGINS", "https://müller.example"),
+        ("CORS_ORIGINS", "https://me:hushhush@app.example.org"),
+        ("CORS_ORIGINS", "null"),
+        ("CORS_ORIGINS", "https://a.example.org https://b.example.org"),
         ("CORS_ORIGINS", "https://app.example.org/path"),
+        ("RATE_LIMIT", "0/minute"),
+        ("RATE_LIMIT", "600"),
+        ("RATE_LIMIT", "600/fortnight"),
+        ("RATE_LIMIT_WRITES", "-1/minute"),
+        ("RATE_LIMIT_FAILED_AUTH", "1000000000/minute"),
+        ("RATE_LIMIT_URL", "http://cache:6379"),
+        ("RATE_LIMIT_URL", "redis://:hushhush@:6379"),
+        ("RATE_LIMIT_URL", "redis://cache:hushhush"),
+        ("RATE_LIMIT_URL", "redis://cache/hushhush"),
+        ("TRUSTED_PROXIES", "10.0.0.1/8"),
+        ("TRUSTED_PROXIES", "10.0.0.0/8,proxy.example.org"),
         ("LOG_LEVEL", "loud"),
         ("LOG_FORMAT", "xml"),
     ],
@@ -166,10 +207,14 @@ def test_either_variable_for_secrets_is_enough_and_the_list_comes_first() -> Non
 
 
 def test_representation_shows_no_secret_and_no_password() -> None:
-    more = {"BETTER_AUTH_SECRETS": f"1:{OLD}", "DATABASE_URL_UNPOOLED": "unpooled-url"}
+    more = {
+        "BETTER_AUTH_SECRETS": f"1:{OLD}",
+        "DATABASE_URL_UNPOOLED": "unpooled-url",
+        "RATE_LIMIT_URL": "redis://:counting@cache",
+    }
     shown = repr(Settings.from_env({**PRODUCTION, **more}))
     assert "log_level='info'" in shown
-    for hidden in (SECRET, OLD, "hushhush", "unpooled-url"):
+    for hidden in (SECRET, OLD, "hushhush", "unpooled-url", "counting"):
         assert hidden not in shown
 
 

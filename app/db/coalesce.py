@@ -1,74 +1,31 @@
 """Reads that wait for the same statement are sent as one, and each gets its own answer.
 
 A read that finds nothing in its way is sent at once and by itself. Every answer is from a statement that was sent after
-its request arrived, and no request fails or ends because of another.
+its request arrived, and no request fails or ends because of another. No user is in more statements at once than there
+are turns of a user: reads beyond that wait apart, and hold up nobody else's.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Hashable, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Hashable
 from contextvars import Context
-from itertools import islice
 from time import monotonic
 from typing import Any, Final
 
 import asyncpg
-import structlog
 
-from app.db.connections import Turns
-from app.db.failures import description
-from app.db.lateral import LateralStatement
-from app.db.statement import Statement
-
-UNDER_WAY: Final = 2
-"""Statements of a group that are under way while its further requests wait."""
-
-LARGEST: Final = 64
-"""Requests in one statement."""
-
-SLOW: Final = 0.02
-"""Seconds after which a statement no longer counts as under way: nobody waits longer for a slow or stuck one."""
+from app.db import groups
+from app.db.groups import Group, UserGroup
+from app.db.shared import UNANSWERED, AskOnce, Requests, SharedStatements, Values
+from app.db.statement import USER_ID, Statement
+from app.db.turns import Turns, UserTurns
 
 LONGEST: Final = 1.0
 """Seconds that a statement for several may take before each of its requests asks by itself, in the time it has left."""
 
-UNANSWERED: Final = object()
-"""What a request gets instead of an answer when it has to ask by itself."""
+TURNS_TAKEN: Final = object()
+"""What a request gets instead of an answer when it has to wait for a turn of its user."""
 
-Values = Mapping[str, Any]
-Requests = dict[asyncio.Future[Any], Values]
-
-logger = structlog.get_logger("app.db")
-
-
-class Group:
-    """Requests for one statement with the same shared values."""
-
-    __slots__ = ("collecting", "key", "sent", "statement", "waiting", "watched")
-
-    def __init__(self, key: Hashable, statement: Statement) -> None:
-        self.key = key
-        self.statement = statement
-        self.sent: list[float] = []
-        """When each statement under way was sent."""
-
-        self.waiting: Requests = {}
-        self.watched = False
-        self.collecting = False
-        """Whether those who wait are about to be sent; whoever comes before it is their turn is sent along."""
-
-    def is_busy(self) -> bool:
-        """Tell whether a request has to wait."""
-        if self.collecting or len(self.sent) < UNDER_WAY:
-            return self.collecting
-        slow = monotonic() - SLOW
-        return sum(moment > slow for moment in self.sent) >= UNDER_WAY
-
-    def take(self) -> Requests:
-        """Remove those who have waited longest, as many as go into one statement."""
-        taken = dict(islice(self.waiting.items(), LARGEST))
-        for answer in taken:
-            del self.waiting[answer]
-        return taken
+USER: Final = USER_ID.key
 
 
 class Coalescer:
@@ -77,32 +34,39 @@ class Coalescer:
     def __init__(
         self,
         turns: Turns,
+        user_turns: UserTurns,
         ask: Callable[[Statement, Values], Awaitable[asyncpg.Record | None]],
-        ask_once: Callable[[Statement, list[Any]], Awaitable[list[asyncpg.Record]]],
+        ask_once: AskOnce,
     ) -> None:
         self._turns = turns
+        self._user_turns = user_turns
         self._ask = ask
-        self._ask_once = ask_once
+        self._shared = SharedStatements(ask_once)
         self._groups: dict[Hashable, Group] = {}
-        self._statements: dict[Statement, LateralStatement] = {}
+        self._user_groups: dict[Hashable, UserGroup] = {}
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def fetch(
         self, loop: asyncio.AbstractEventLoop, statement: Statement, values: Values
     ) -> asyncpg.Record | None:
-        """Return the first row or None. Raises QueueFull and what `ask` raises."""
+        """Return the first row or None. Raises QueueFull, UserQueueFull and what `ask` raises."""
+        user_id = values[USER]
         key = (statement, *[values[name] for name in statement.shared])
         group = self._groups.get(key)
+        if self._user_turns.are_taken(user_id):
+            return await self._wait_apart(key, statement, values)
         if group is None:
             group = self._groups[key] = Group(key, statement)
-        if group.is_busy() and not self._turns.full:
+        elif group.is_busy() and not self._turns.full:
             return await self._wait(loop, group, values)
+        self._user_turns.take(user_id)
         sent = monotonic()
         group.sent.append(sent)
         try:
             async with self._turns:
                 return await self._ask(statement, values)
         finally:
+            self._user_turns.release(user_id)
             self._end(group, sent)
 
     async def close(self) -> None:
@@ -112,6 +76,8 @@ class Coalescer:
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     async def _wait(self, loop: asyncio.AbstractEventLoop, group: Group, values: Values) -> asyncpg.Record | None:
+        """Wait until the group is sent."""
+        self._user_turns.waiting.add(values[USER])
         answer = loop.create_future()
         group.waiting[answer] = values
         self._turns.waiting += 1
@@ -121,16 +87,43 @@ class Coalescer:
         finally:
             if group.waiting.pop(answer, None) is not None:
                 self._turns.waiting -= 1
-        if record is UNANSWERED:
-            async with self._turns.admitted():
-                return await self._ask(group.statement, values)
-        return record
+                self._user_turns.waiting.remove(values[USER])
+        if record is TURNS_TAKEN:
+            return await self._wait_apart(group.key, group.statement, values, admitted=True)
+        return await self._ask_again(group.statement, values) if record is UNANSWERED else record
+
+    async def _wait_apart(
+        self, key: Hashable, statement: Statement, values: Values, *, admitted: bool = False
+    ) -> asyncpg.Record | None:
+        """Wait for a turn of the user, with those of the user's requests that wait for the same statement."""
+        user_id = values[USER]
+        self._user_turns.waiting.add(user_id, admitted=admitted)
+        place = (user_id, key)
+        group = self._user_groups.get(place)
+        if group is None or len(group.waiting) >= groups.LARGEST:
+            group = self._user_groups[place] = UserGroup(statement, user_id, self._user_turns.line_up(user_id))
+            group.turn.add_done_callback(lambda _: self._start(self._collect_apart(place, group)))
+        answer = asyncio.get_running_loop().create_future()
+        group.waiting[answer] = values
+        try:
+            record = await answer
+        finally:
+            if group.waiting.pop(answer, None) is not None:
+                self._user_turns.waiting.remove(user_id)
+                if not group.waiting:
+                    self._close(place, group)
+                    self._user_turns.leave(user_id, group.turn)
+        return await self._ask_again(statement, values) if record is UNANSWERED else record
+
+    async def _ask_again(self, statement: Statement, values: Values) -> asyncpg.Record | None:
+        async with self._user_turns.turn(values[USER], admitted=True), self._turns.admitted():
+            return await self._ask(statement, values)
 
     def _watch(self, group: Group) -> None:
         """Look again when what is under way counts as slow."""
         if group.waiting and not group.watched:
             group.watched = True
-            asyncio.get_running_loop().call_later(SLOW, self._look, group)
+            asyncio.get_running_loop().call_later(groups.SLOW, self._look, group)
 
     def _look(self, group: Group) -> None:
         group.watched = False
@@ -138,12 +131,16 @@ class Coalescer:
         self._watch(group)
 
     def _advance(self, group: Group) -> None:
-        """Send those who wait, if nothing is in their way, in a task that belongs to none of them."""
+        """Send those who wait, if nothing is in their way."""
         if group.waiting and not group.is_busy():
             group.collecting = True
-            task = asyncio.get_running_loop().create_task(self._collect(group), context=Context())
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
+            self._start(self._collect(group))
+
+    def _start(self, sending: Coroutine[Any, Any, None]) -> None:
+        """Send in a task that belongs to none of the requests."""
+        task = asyncio.get_running_loop().create_task(sending, context=Context())
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
 
     def _end(self, group: Group, sent: float) -> None:
         group.sent.remove(sent)
@@ -151,37 +148,51 @@ class Coalescer:
         if not group.sent and not group.collecting:
             del self._groups[group.key]
 
+    def _close(self, place: Hashable, group: UserGroup) -> None:
+        """Let nobody else join the group."""
+        if self._user_groups.get(place) is group:
+            del self._user_groups[place]
+
     async def _collect(self, group: Group) -> None:
-        """Wait for a turn, send those who wait by then, and leave none of them without an answer."""
+        """Wait for a turn, and send those who wait by then and whose users have a turn of their own."""
         await self._turns.enter()
         group.collecting = False
         sent = monotonic()
         group.sent.append(sent)
         requests = group.take()
         self._turns.waiting -= len(requests)
+        users = self._take_turns(requests)
         try:
-            if requests:
-                await self._answer(group.statement, requests)
-        except Exception as error:  # noqa: BLE001 - each request asks again and meets a failure of its own
-            logger.info("a statement for several requests failed, so each asks by itself", **description(error))
+            await self._shared.answer(group.statement, requests)
         finally:
             self._turns.release()
-            for answer in requests:
-                if not answer.done():
-                    answer.set_result(UNANSWERED)
+            for user_id in users:
+                self._user_turns.release(user_id)
             self._end(group, sent)
 
-    async def _answer(self, statement: Statement, requests: Requests) -> None:
-        if len(requests) == 1:
-            [values] = requests.values()
-            rows = await self._ask_once(statement, statement.arguments(values))
-            found = dict(enumerate(rows, start=1))
-        else:
-            together = self._statements.get(statement)
-            if together is None:
-                together = self._statements[statement] = LateralStatement.of(statement)
-            rows = await self._ask_once(together, together.arguments_of([*requests.values()]))
-            found = {row["n"]: row for row in rows}
-        for number, answer in enumerate(requests, start=1):
-            if not answer.done():
-                answer.set_result(found.get(number))
+    def _take_turns(self, requests: Requests) -> set[str]:
+        """Return the users with a turn for the statement, one each; requests of the others leave `requests`."""
+        users: set[str] = set()
+        for answer, values in [*requests.items()]:
+            user_id = values[USER]
+            self._user_turns.waiting.remove(user_id)
+            if user_id in users or self._user_turns.take(user_id):
+                users.add(user_id)
+            else:
+                del requests[answer]
+                if not answer.done():
+                    answer.set_result(TURNS_TAKEN)
+        return users
+
+    async def _collect_apart(self, place: Hashable, group: UserGroup) -> None:
+        """Wait for one of the worker's turns, now that the user's has come, and send those who wait by then."""
+        await self._turns.enter()
+        self._close(place, group)
+        requests = group.take()
+        for _ in requests:
+            self._user_turns.waiting.remove(group.user_id)
+        try:
+            await self._shared.answer(group.statement, requests)
+        finally:
+            self._turns.release()
+            self._user_turns.release(group.user_id)

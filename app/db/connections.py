@@ -4,76 +4,43 @@ As many requests have their turn as there are connections, and as many wait as t
 came. Everybody else is refused at once: nobody waits in a queue that cannot be served in time.
 """
 
-import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any, Literal, Self
+from typing import Any, Final, Self
 
 from sqlalchemy import PoolProxiedConnection
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from app.db.failures import QueueFull, outlook, was_refused
+from app.db.failures import outlook, was_refused
+from app.db.turns import Turns
+
+PREPARED: Final = "prepared"
+"""Key in the dict that SQLAlchemy's pool keeps for each driver connection, and clears when it opens another one."""
 
 
-class Turns(asyncio.Semaphore):
-    """Lets in `size` at once, and at most `queue` requests wait for that.
+class Prepared:
+    """The statements prepared on a driver connection, all of one generation; they last as long as it does."""
 
-    `waiting` counts them, and those that app/db/coalesce.py keeps waiting to send them together.
-    """
+    __slots__ = ("generation", "statements")
 
-    def __init__(self, size: int, queue: int) -> None:
-        super().__init__(size)
-        self._queue = queue
-        self.waiting = 0
-
-    @property
-    def full(self) -> bool:
-        """Whether no further request may wait."""
-        return self.waiting >= self._queue
-
-    async def acquire(self) -> Literal[True]:
-        """Wait for a turn. Raises QueueFull."""
-        if not self.locked():
-            return await self.enter()
-        if self.full:
-            raise QueueFull
-        return await self._wait()
-
-    async def enter(self) -> Literal[True]:
-        """Wait for a turn on behalf of requests that are counted already."""
-        return await super().acquire()
-
-    @asynccontextmanager
-    async def admitted(self) -> AsyncIterator[None]:
-        """Have a turn, waited for whatever the bound, for a request that has waited within it before."""
-        await self._wait()
-        try:
-            yield
-        finally:
-            self.release()
-
-    async def _wait(self) -> Literal[True]:
-        self.waiting += 1
-        try:
-            return await self.enter()
-        finally:
-            self.waiting -= 1
+    def __init__(self) -> None:
+        self.statements: dict[str, Any] = {}
+        self.generation: int | None = None
 
 
 class Lease:
-    """A connection that is out of the engine's pool, and the statements prepared on it, all of one generation.
+    """A connection that is out of the engine's pool.
 
     As a context manager it goes back to those that are idle, unless nobody knows what is still on its way on it.
     """
 
-    __slots__ = ("_idle", "driver", "generation", "pooled", "statements")
+    __slots__ = ("_idle", "driver", "pooled", "prepared")
 
     def __init__(self, pooled: PoolProxiedConnection, idle: list["Lease"]) -> None:
         self._idle = idle
         self.pooled = pooled
         self.driver: Any = pooled.driver_connection
-        self.statements: dict[str, Any] = {}
-        self.generation: int | None = None
+        self.prepared: Prepared = pooled.info.setdefault(PREPARED, Prepared())
 
     def __enter__(self) -> Self:
         return self

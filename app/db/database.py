@@ -2,9 +2,9 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from functools import partial
-from typing import Any
+from typing import Any, Final
 
 import asyncpg
 from asyncpg.prepared_stmt import PreparedStatement
@@ -15,8 +15,12 @@ from app.db.connections import Connections
 from app.db.deadline import Deadline
 from app.db.engine import create_engine
 from app.db.failures import AnswerLost, StatementOutdated, retry, was_refused
-from app.db.statement import Preparation, Statement
+from app.db.statement import USER_ID, Preparation, Statement
+from app.db.turns import UserTurns, WaitingPerUser
 from app.settings import Settings
+
+NOBODY: Final = ""
+"""Stands for the user where no user asks."""
 
 
 class Database:
@@ -28,11 +32,15 @@ class Database:
     def __init__(self, settings: Settings) -> None:
         address = url.parse(settings.database_url, connect_timeout=settings.database_connect_timeout)
         self.engine = create_engine(address, settings)
-        self._connections = Connections(self.engine, size=settings.database_pool_size, queue=settings.database_queue)
+        size = settings.database_pool_size
+        self._connections = Connections(self.engine, size=size, queue=settings.database_queue)
+        waiting = WaitingPerUser(settings.database_waiting_per_user)
+        self._writes = UserTurns(settings.database_writes_per_user, waiting)
+        self._reads = UserTurns(settings.database_reads_per_user or max(1, size // 2), waiting)
         self._preparation = Preparation(settings.database_statements, pooled=address.pooled)
         self._timeout = settings.database_timeout
         self._budget = max(settings.database_timeout, settings.database_cold_start_timeout)
-        self._coalescer = coalesce.Coalescer(self._connections.turns, self._ask, self._ask_for_several)
+        self._coalescer = coalesce.Coalescer(self._connections.turns, self._reads, self._ask, self._ask_for_several)
         self._coalesce = settings.database_coalesce
         self._loop: asyncio.AbstractEventLoop | None = None
 
@@ -41,21 +49,32 @@ class Database:
 
         A read may be sent together with others; its row then has one more column, at the end. What may be over a
         moment later is tried again, unless the statement writes and may have run. Raises asyncpg.PostgresError for what
-        the server refuses, QueueFull, AnswerLost, and OSError, TimeoutError or asyncpg.InterfaceError where the server
-        cannot be asked.
+        the server refuses, QueueFull, UserQueueFull, AnswerLost, and OSError, TimeoutError or asyncpg.InterfaceError
+        where the server cannot be asked.
         """
         loop = self._loop = self._loop or asyncio.get_running_loop()
         with Deadline(loop, self._budget):
             if self._coalesce and statement.varying and not self._preparation.distributed:
                 return await self._coalescer.fetch(loop, statement, values)
-            async with self._connections.turns:
-                return await self._ask(statement, values)
+            user_id = values.get(USER_ID.key, NOBODY)
+            own = self._writes if statement.writes else self._reads
+            if not own.take(user_id):
+                await own.wait(user_id)
+            try:
+                async with self._connections.turns:
+                    return await self._ask(statement, values)
+            finally:
+                own.release(user_id)
 
     @asynccontextmanager
-    async def transaction(self) -> AsyncIterator[AsyncSession]:
-        """Commit the block at its end. Raises what `fetch` raises, and AnswerLost for a commit without an answer."""
+    async def transaction(self, user_id: str | None = None) -> AsyncIterator[AsyncSession]:
+        """Commit the block at its end; of a user it counts as one of the user's writes.
+
+        Raises what `fetch` raises, and AnswerLost for a commit without an answer.
+        """
         session = AsyncSession(self.engine, expire_on_commit=False)
-        async with asyncio.timeout(self._timeout), self._connections.reserved(), session:
+        turn = nullcontext() if user_id is None else self._writes.turn(user_id)
+        async with asyncio.timeout(self._timeout), turn, self._connections.reserved(), session:
             await retry(session.connection)  # up to here nothing has been sent
             yield session
             try:
@@ -83,8 +102,9 @@ class Database:
         with await self._connections.lease() as lease:
             sent = False
             try:
-                prepared = lease.statements.get(statement.name)
-                if prepared is None or lease.generation != preparation.generation:
+                known = lease.prepared
+                prepared = known.statements.get(statement.name)
+                if prepared is None or known.generation != preparation.generation:
                     prepared = await preparation.prepare(lease, statement)
                 sent = True
                 answer = await fetch(prepared, *arguments)

@@ -20,6 +20,10 @@ class QueueFull(Exception):  # noqa: N818 - what happened, as in the standard li
     """Every connection is busy and the queue for them is full."""
 
 
+class UserQueueFull(Exception):  # noqa: N818 - the same
+    """As many requests of one user wait as may."""
+
+
 class AnswerLost(Exception):  # noqa: N818 - the same
     """A write was sent, and no answer says whether it took effect."""
 

@@ -24,7 +24,10 @@ STATEMENTS_PER_CONNECTION: Final = 128
 """Prepared statements kept on a connection; the oldest makes room, so that rare list shapes cannot fill the server."""
 
 SCHEMA_CHANGED: Final = (asyncpg.InvalidCachedStatementError, asyncpg.InternalClientError, AssertionError, BufferError)
-"""What asyncpg 0.32 raises if the types are no longer those that a statement was prepared with."""
+"""What asyncpg 0.32 raises if the types are no longer those that a statement was prepared with.
+
+InternalClientError is also what a statement meets on a connection whose end is on its way; then that is closed.
+"""
 
 STATEMENT_LOST: Final = (asyncpg.InvalidSQLStatementNameError, asyncpg.DuplicatePreparedStatementError)
 """Named statements that came to another client's connection, as PgBouncer below 1.21 mixes them in transaction mode."""
@@ -100,24 +103,25 @@ class Preparation:
     async def prepare(self, lease: Lease, statement: Statement) -> Any:
         """Return asyncpg's prepared statement, and keep it on the connection."""
         generation = self.generation  # others may learn something meanwhile
-        if lease.generation != generation:
-            lease.statements.clear()
+        known = lease.prepared
+        if known.generation != generation:
+            known.statements.clear()
             if self._plan_cache_mode:
                 await lease.driver.execute(self._plan_cache_mode)
-            lease.generation = generation
-        if len(lease.statements) >= STATEMENTS_PER_CONNECTION:
-            del lease.statements[next(iter(lease.statements))]
+            known.generation = generation
+        if len(known.statements) >= STATEMENTS_PER_CONNECTION:
+            del known.statements[next(iter(known.statements))]
         name, text = statement.name, statement.sql
         if generation:  # a pooler would answer the same text with the plan of the generation before
             name, text = f"{name}_{generation}", f"{text} /* {generation} */"
         prepared = await lease.driver.prepare(text, name=name if self.named else "")
-        lease.statements[statement.name] = prepared
+        known.statements[statement.name] = prepared
         return prepared
 
     def learn_from(self, error: BaseException, lease: Lease) -> bool:
         """Return whether the failed statement has to be prepared in another way, and do so with all from now on."""
-        if isinstance(error, SCHEMA_CHANGED):
-            if lease.generation == self.generation:
+        if isinstance(error, SCHEMA_CHANGED) and not lease.driver.is_closed():
+            if lease.prepared.generation == self.generation:
                 self.generation += 1
             return True
         if isinstance(error, STATEMENT_LOST):
@@ -132,5 +136,5 @@ class Preparation:
                 self._plan_cache_mode = PLAN_AS_NEEDED
                 self.generation += 1
                 logger.info("the server plans for one user at a time: it plans each execution, and reads travel alone")
-            return lease.generation != self.generation
+            return lease.prepared.generation != self.generation
         return False

@@ -6,13 +6,9 @@ from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from tempfile import NamedTemporaryFile
-from typing import Final
 
 from app.development import postgres
 from app.settings import EMBEDDED_DATABASE_URL, SettingsError, environment
-
-ORIGINS: Final = "http://localhost:3000,http://localhost:5173,http://localhost:8081"
-"""Where Next.js, Vite and Expo serve a frontend."""
 
 
 def complete_environment() -> None:
@@ -31,8 +27,10 @@ def missing(given: Mapping[str, str | None]) -> dict[str, str]:
     defaults = {
         "DATABASE_URL": url,
         EMBEDDED_DATABASE_URL: url,
-        "CORS_ORIGINS": ORIGINS,
         "LOG_FORMAT": "console",
+        "RATE_LIMIT": "off",
+        "RATE_LIMIT_WRITES": "off",
+        "RATE_LIMIT_FAILED_AUTH": "off",
         "SHUTDOWN_DELAY": "0",
     }
     if named.isdisjoint({"BETTER_AUTH_SECRET", "BETTER_AUTH_SECRETS"}):

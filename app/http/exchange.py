@@ -32,7 +32,7 @@ class Layer(Struct, frozen=True):
 
     allow: Mapping[str, bytes]
     draining: Callable[[], bool]
-    cross_origin: CrossOrigin | None = None
+    cross_origin: CrossOrigin
 
 
 def _new_ids() -> Iterator[str]:
@@ -65,14 +65,17 @@ class Exchange:
     async def answer(self, answer: Answer) -> None:
         """Send an answer that was not made by Litestar."""
         self.status, headers, body = answer
-        if self._layer.cross_origin:
-            headers += self._layer.cross_origin.headers(self._scope)
         headers = self._completed(headers)
         await self._send({"type": "http.response.start", "status": self.status, "headers": headers})
         if self._method == "HEAD":
             body = b""
         self._bytes = len(body)
         await self._send({"type": "http.response.body", "body": body})
+
+    async def answer_preflight(self) -> None:
+        """Answer a preflight, which asks about the application and nothing of it."""
+        answer = self._layer.cross_origin.preflight(self._scope)
+        await (self.refuse(answer) if isinstance(answer, errors.Problem) else self.answer(answer))
 
     async def send(self, message: Any) -> None:
         """Pass a message on: complete its headers, or drop a body that must not be sent."""
@@ -111,14 +114,17 @@ class Exchange:
 
     def _completed(self, headers: Headers, names: Container[bytes] = ()) -> Headers:
         """Add what every answer has, but for what is among `names` already."""
-        headers += [(b"x-request-id", self.request_id.encode()), *EVERYWHERE]
+        cross_origin = self._layer.cross_origin
+        headers += [(b"x-request-id", self.request_id.encode()), *EVERYWHERE, *cross_origin.headers(self._scope)]
         if b"content-security-policy" not in names:
             headers.append(NO_PAGE)
-        if b"cache-control" not in names:
-            if self.status >= FIRST_ERROR:
-                headers += ERROR
-            elif self._scope["path"].startswith(API):
-                headers += DATA
+        headers += self._scope["state"].get("rate_limit", ())
+        if b"cache-control" in names:
+            headers += cross_origin.vary
+        elif self.status >= FIRST_ERROR:
+            headers += ERROR
+        else:
+            headers += DATA if self._scope["path"].startswith(API) else cross_origin.vary
         if self._layer.draining():
             headers.append(CLOSE)
         if b"allow" in names:

@@ -10,7 +10,7 @@ from litestar.routes import HTTPRoute
 
 from app import errors
 from app.http.answers import ASKED_PATH
-from app.http.cross_origin import CrossOrigin
+from app.http.cross_origin import CrossOrigin, is_preflight
 from app.http.dispatch import Check, Table
 from app.http.exchange import Exchange, Layer, with_head
 from app.logs import AccessLine
@@ -36,6 +36,7 @@ class Application(Litestar):
         own_address: OwnAddress,
         draining: Callable[[], bool],
         log: Callable[[AccessLine], None],
+        cross_origin: CrossOrigin,
         **options: Any,
     ) -> None:
         super().__init__(**options)
@@ -49,7 +50,7 @@ class Application(Litestar):
             draining=draining,
             log=log,
             table=Table(self, check) if direct else None,
-            cross_origin=CrossOrigin(self.cors_config) if self.cors_config else None,
+            cross_origin=cross_origin,
         )
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
@@ -76,7 +77,7 @@ class Outermost:
         self._table = table
         self._log = log
         allow = {route: with_head(allowed) for route, allowed in methods.items()}
-        self._layer = Layer(allow, draining, cross_origin)
+        self._layer = Layer(allow, draining, cross_origin or CrossOrigin())
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Serve one request."""
@@ -95,6 +96,8 @@ class Outermost:
             call = self._table.find(inner) if self._table else None
             if call is not None:
                 await exchange.answer(await call(inner, receive, send))
+            elif is_preflight(inner):
+                await exchange.answer_preflight()
             else:
                 await self._app(inner, receive, exchange.send)
         except Exception:

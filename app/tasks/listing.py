@@ -16,8 +16,17 @@ LIMIT: Final = sa.bindparam("limit", type_=sa.Integer)
 NO_LIMIT: Final = sa.select(sa.cast(sa.null(), sa.BigInteger)).scalar_subquery()
 """LIMIT NULL in a form that the planner cannot see through: it plans for a part of the rows, and gets all of them."""
 
+BARE: Final = ("[", "]")
+"""What the tasks of a list stand between, unless it has an envelope."""
+
 AsJSON = Callable[[sa.FromClause], list[sa.ColumnElement[Any]]]
 """Gives the columns of a table of tasks as their JSON has them."""
+
+
+def brackets(envelope: str | None) -> tuple[str, str]:
+    """Return what the tasks of a list stand between; `envelope` is an identifier, and needs no escaping anywhere."""
+    opening, closing = BARE
+    return (f'{{"{envelope}":{opening}', closing + "}") if envelope else BARE
 
 
 def shape(query: ListQuery) -> tuple[Any, ...]:
@@ -34,8 +43,10 @@ def arguments(query: ListQuery) -> dict[str, Any]:
     return values
 
 
-def page(query: ListQuery, as_json: AsJSON) -> sa.Select[Any]:
+def page(query: ListQuery, as_json: AsJSON, brackets: tuple[str, str] = BARE) -> sa.Select[Any]:
     """Select the user's revision and, unless `known` has it, an array of the page and of where the next one starts.
+
+    The JSON of the page is the tasks between `brackets`.
 
     Joined to the user with LATERAL, as two columns, the page takes PostgreSQL a tenth more time.
     """
@@ -47,10 +58,11 @@ def page(query: ListQuery, as_json: AsJSON) -> sa.Select[Any]:
     last_key = sa.func.array_agg(key, type_=sa.ARRAY(key.type))[LIMIT]
     last_id = sa.func.array_agg(tasks.c.id, type_=sa.ARRAY(sa.BigInteger))[LIMIT]
     following = sa.case((sa.func.count() > LIMIT, sa.cast(sa.func.json_build_array(last_key, last_id), sa.Text)))
+    opening, closing = brackets
     body = (
-        sa.literal_column("'['")
+        sa.literal_column(f"'{opening}'")
         .concat(sa.func.coalesce(text, sa.literal_column("''")))
-        .concat(sa.literal_column("']'"))
+        .concat(sa.literal_column(f"'{closing}'"))
     )
     contents = sa.select(postgresql.array([body, following])).select_from(tasks).scalar_subquery()
     unless_known = sa.case((USERS.c.revision != sa.all_(KNOWN), contents))

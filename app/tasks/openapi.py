@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from typing import Any, Final
 
-from litestar.openapi.spec import Schema
+from litestar.openapi.spec import Reference, Schema
 from litestar.openapi.spec.enums import OpenAPIType
 from msgspec import structs
 
@@ -24,7 +24,7 @@ USER_ID: Final = parameter(
     "me",
 )
 TASK_ID: Final = parameter(
-    "task_id", "path", "Id of the task.", Schema(type=OpenAPIType.INTEGER, minimum=1, maximum=2**63 - 1), 1
+    "task_id", "path", "Id of the task.", Schema(type=OpenAPIType.INTEGER, minimum=1, maximum=2**63 - 1)
 )
 LIST_PARAMETERS: Final = [
     parameter(name, "query", each.description, each.kind.schema) for name, each in PARAMETERS.items()
@@ -41,7 +41,13 @@ LINK: Final = header(
     required=False,
 )
 
-EVERY_ROUTE: Final = (Unauthorized, Forbidden, InsufficientScope, errors.DatabaseUnavailable)
+EVERY_ROUTE: Final = (
+    Unauthorized,
+    Forbidden,
+    InsufficientScope,
+    errors.TooManyRequests,
+    errors.DatabaseUnavailable,
+)
 A_BODY: Final = (errors.MalformedJSON, errors.PayloadTooLarge, errors.UnsupportedMediaType)
 
 
@@ -59,7 +65,6 @@ TASK: Final = {
     "id": 1,
     "user_id": "K3vYt0aQ",
     **WRITTEN,
-    "completed": False,
     "created_at": "2026-11-22T08:30:00.123456+00:00",
     "updated_at": "2026-11-22T08:30:00.123456+00:00",
     "revision": 1795336200123456,
@@ -95,7 +100,9 @@ READ: Final = operation(
 )
 
 
-def _write(name: str, summary: str, body: Any, invalid: errors.ValidationFailed) -> dict[str, Any]:
+def _write(
+    name: str, summary: str, body: Any, invalid: errors.ValidationFailed, *, deprecated: bool = False
+) -> dict[str, Any]:
     return operation(
         name,
         summary,
@@ -105,12 +112,13 @@ def _write(name: str, summary: str, body: Any, invalid: errors.ValidationFailed)
         headers={"ETag": ETAG},
         parameters=[USER_ID, TASK_ID, IF_MATCH],
         problems=[*EVERY_ROUTE, *A_BODY, TaskNotFound, StaleRevision, invalid],
+        deprecated=deprecated,
     )
 
 
 UPDATED: Final = {"title": "Buy oat milk", "priority": "HIGH"}
 UPDATE: Final = _write("updateTask", "Update a task", UPDATED, BLANK_TITLE)
-PUT: Final = _write("putTask", "Update a task (PUT)", UPDATED, BLANK_TITLE)
+PUT: Final = _write("putTask", "Update a task (PUT)", UPDATED, BLANK_TITLE, deprecated=True)
 COMPLETE: Final = _write(
     "completeTask",
     "Complete or reopen a task",
@@ -127,8 +135,21 @@ DELETE: Final = operation(
 
 
 def spell_priorities(document: Any, names: Sequence[str]) -> None:
-    """Write the stored 1, 2 and 3 as this installation's answers do, in schemas and examples, in place."""
+    """Add the schema of priorities, and write them as this installation's answers do, everywhere, in place."""
+    document.components.schemas["Priority"] = Schema(
+        type=OpenAPIType.STRING, enum=[*reversed(names)], description="How urgent a task is."
+    )
     _spell(document, dict(zip(rules.PRIORITIES, names, strict=True)))
+
+
+def wrap_list(document: Any, envelope: str) -> None:
+    """Describe lists as this installation answers them, within an object, in place."""
+    content = document.paths["/api/{user_id}/tasks"].get.responses["200"].content["application/json"]
+    document.components.schemas["TaskList"] = Schema(
+        type=OpenAPIType.OBJECT, properties={envelope: content.schema}, required=[envelope], title="TaskList"
+    )
+    content.schema = Reference("#/components/schemas/TaskList")
+    content.example = {envelope: content.example}
 
 
 def _spell(node: Any, spelling: Mapping[str, str]) -> Any:

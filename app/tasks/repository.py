@@ -40,13 +40,19 @@ class TaskRepository(SQLAlchemyAsyncRepository[Task]):
 
 
 class TaskStore:
-    """Runs the statements; `priority_names` are written for the stored 1, 2 and 3."""
+    """Runs the statements; `priority_names` are written for the stored 1, 2 and 3, lists within `envelope`."""
 
     def __init__(
-        self, database: Database, *, priority_names: Sequence[str], cache_bytes: int, compress: bool = True
+        self,
+        database: Database,
+        *,
+        priority_names: Sequence[str],
+        cache_bytes: int,
+        compress: bool = True,
+        envelope: str | None = None,
     ) -> None:
         self._fetch = database.fetch
-        self._sql = TaskStatements(priority_names)
+        self._sql = TaskStatements(priority_names, envelope)
         self._pages = ListCache(cache_bytes)
         self._compress = compress
 
@@ -66,7 +72,7 @@ class TaskStore:
         )
         if record is None:  # the user has never written, or is erased
             self._pages.drop(key)
-            return Page(0, None if 0 in known else b"[]")
+            return Page(0, None if 0 in known else self._sql.no_tasks)
         revision, contents = record["revision"], record["contents"]
         if revision in known:
             return Page(revision, None)

@@ -44,11 +44,16 @@ def update_values(values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 class TaskStatements:
-    """The statements, compiled once per shape; `priority_names` are written for the stored 1, 2 and 3."""
+    """The statements, compiled once per shape; `priority_names` are written for the stored 1, 2 and 3.
 
-    def __init__(self, priority_names: Sequence[str]) -> None:
+    A list is a bare array, or the member `envelope` of an object.
+    """
+
+    def __init__(self, priority_names: Sequence[str], envelope: str | None = None) -> None:
         names = ", ".join(f"'{name}'" for name in priority_names)
         self._priority_names = sa.literal_column(f"(ARRAY[{names}])", sa.ARRAY(sa.Text))
+        self._brackets = listing.brackets(envelope)
+        self.no_tasks: Final = "".join(self._brackets).encode()
         self._pages: dict[tuple[Any, ...], Statement] = {}
         self.get: Final = Statement.compile(self._get(), varying=(USER_ID, TASK_ID, KNOWN))
         self.create: Final = Statement.compile(self._create())
@@ -62,7 +67,7 @@ class TaskStatements:
         statement = self._pages.get(shape)
         if statement is None:
             statement = self._pages[shape] = Statement.compile(
-                listing.page(query, self._as_json), varying=(USER_ID, KNOWN)
+                listing.page(query, self._as_json, self._brackets), varying=(USER_ID, KNOWN)
             )
         return statement
 

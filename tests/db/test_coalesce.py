@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from app.db import coalesce
+from app.db import coalesce, groups
 from app.db.database import Database
 from app.db.failures import QueueFull
 from app.db.lateral import LateralStatement
@@ -69,8 +69,8 @@ class Reads:
     async def occupied(self, connection: asyncpg.Connection) -> AsyncIterator[list[asyncio.Task[Any]]]:
         """Have as many under way as others wait for, until the block ends."""
         await connection.execute("SELECT pg_advisory_lock($1)", self.locked)
-        first = self.start(coalesce.UNDER_WAY, lock=self.locked)
-        await self.sent(coalesce.UNDER_WAY)
+        first = self.start(groups.UNDER_WAY, lock=self.locked)
+        await self.sent(groups.UNDER_WAY)
         try:
             yield first
         finally:
@@ -101,7 +101,7 @@ async def reads(settings: Settings) -> AsyncIterator[Reads]:
 @pytest.fixture
 def patient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing counts as slow."""
-    monkeypatch.setattr(coalesce, "SLOW", 60)
+    monkeypatch.setattr(groups, "SLOW", 60)
 
 
 @pytest.mark.usefixtures("patient")
@@ -246,12 +246,12 @@ async def test_what_was_written_before_a_request_is_in_its_answer(
 async def test_whoever_comes_before_it_is_their_turn_is_sent_along(
     settings: Settings, connection: asyncpg.Connection
 ) -> None:
-    async with reading(settings, pool=coalesce.UNDER_WAY) as reads:
+    async with reading(settings, pool=groups.UNDER_WAY) as reads:
         async with reads.occupied(connection) as first:
             waiting = []
             for _ in range(10):
                 waiting += reads.start()
-                await asyncio.sleep(coalesce.SLOW / 2)
+                await asyncio.sleep(groups.SLOW / 2)
             assert reads.waiting == 10
         await asyncio.gather(*first, *waiting)
         assert reads.relay.statements == 3

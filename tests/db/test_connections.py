@@ -8,9 +8,9 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 
 from app.db import url
-from app.db.connections import Connections, Turns
+from app.db.connections import Connections
 from app.db.engine import KEEPALIVE, create_engine
-from app.db.failures import FIRST_PAUSE, LONGEST_PAUSE, QueueFull, outlook, pause
+from app.db.failures import FIRST_PAUSE, LONGEST_PAUSE, outlook, pause
 from app.settings import Settings
 from tests.wire import SOCKET
 
@@ -46,48 +46,6 @@ async def test_the_kernel_looks_after_connections_over_tcp(settings: Settings) -
         assert found == {name: value for name, (_, value) in KEEPALIVE.items()}
         connections.close()
         await engine.dispose()
-
-
-async def test_waiting_requests_are_served_in_their_order_and_further_ones_refused() -> None:
-    turns = Turns(size=1, queue=2)
-    served: list[int] = []
-
-    async def use(number: int) -> None:
-        async with turns:
-            served.append(number)
-            await asyncio.sleep(0)
-
-    async with turns:
-        waiting = [asyncio.create_task(use(number)) for number in range(2)]
-        await asyncio.sleep(0)
-        with pytest.raises(QueueFull):
-            await turns.acquire()
-        abandoned = waiting.pop()
-        abandoned.cancel()
-        await asyncio.gather(abandoned, return_exceptions=True)
-        waiting.append(asyncio.create_task(use(2)))
-    await asyncio.gather(*waiting)
-    assert served == [0, 2]
-
-
-async def test_who_has_been_admitted_is_not_refused_but_counted() -> None:
-    turns = Turns(size=1, queue=1)
-
-    async def use() -> None:
-        async with turns.admitted():
-            await asyncio.sleep(0)
-
-    async with turns:
-        users = [asyncio.create_task(use()) for _ in range(2)]
-        await asyncio.sleep(0)
-        assert turns.waiting == 2
-        with pytest.raises(QueueFull):
-            await turns.acquire()
-        users[0].cancel()
-        await asyncio.sleep(0)
-        assert turns.waiting == 1
-    await users[1]
-    assert (turns.waiting, turns.locked()) == (0, False)
 
 
 async def test_pauses_grow_with_jitter_up_to_half_a_second(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,12 +4,14 @@ from dataclasses import replace
 
 import asyncpg
 import pytest
+import sqlalchemy as sa
 
 from app.db.database import Database
 from app.db.statement import Preparation, Statement
 from app.db.url import parse
 from app.settings import Settings, StatementMode
 from tests.conftest import client_of, random_user, running
+from tests.wire import relayed
 
 DIRECT = "postgresql://me:secret@ep-cool-night-a1b2c3.eu-central-1.aws.neon.tech/tasks"
 POOLED = DIRECT.replace(".eu", "-pooler.eu")
@@ -67,4 +69,47 @@ async def test_direct_connections_plan_a_statement_once_and_pooled_ones_are_left
 ) -> None:
     database = Database(replace(settings, database_url=settings.database_url + parameter))
     assert await database.fetch(Statement("SHOW plan_cache_mode", ()), {}) == (mode,)
+    await database.close()
+
+
+async def test_what_is_prepared_on_a_connection_outlasts_a_transaction(settings: Settings) -> None:
+    async with relayed(settings.database_url) as (relay, url):
+        database = Database(replace(settings, database_url=url, database_pool_size=1))
+        statement = Statement("SELECT $1::text", ("user_id",))
+        for _ in range(2):
+            await database.fetch(statement, {"user_id": "u"})
+            async with database.transaction() as session:
+                await session.execute(sa.text("SELECT 1"))
+        relay.reset()
+        await database.fetch(statement, {"user_id": "u"})
+        assert (relay.round_trips, relay.connections) == (1, 0)
+        await database.close()
+
+
+async def test_nothing_is_kept_of_what_was_prepared_on_a_connection_that_is_gone(settings: Settings) -> None:
+    async with relayed(settings.database_url) as (relay, url):
+        database = Database(replace(settings, database_url=url, database_pool_size=1))
+        statement = Statement("SELECT $1::text", ("user_id",))
+        await database.fetch(statement, {"user_id": "u"})
+        with await database._connections.lease() as lease:  # noqa: SLF001 - nothing else shows it
+            before = lease.prepared
+        relay.cut()
+        assert await database.fetch(statement, {"user_id": "u"}) == ("u",)
+        with await database._connections.lease() as lease:  # noqa: SLF001 - the same
+            assert lease.prepared is not before
+            assert [*lease.prepared.statements] == [statement.name]
+        await database.close()
+
+
+@pytest.mark.parametrize("lost", [True, False])
+async def test_a_lost_connection_is_no_changed_schema(settings: Settings, lost: bool) -> None:
+    """Both may be an InternalClientError of asyncpg."""
+    database = Database(settings)
+    preparation = Preparation("named", pooled=False)
+    with await database._connections.lease() as lease:  # noqa: SLF001 - a connection as statements meet it
+        await preparation.prepare(lease, Statement("SELECT $1::text", ("user_id",)))
+        if lost:
+            lease.driver.terminate()
+        outdated = preparation.learn_from(asyncpg.InternalClientError("cannot switch to state 12"), lease)
+    assert (outdated, preparation.generation) == ((False, 0) if lost else (True, 1))
     await database.close()

@@ -197,7 +197,10 @@ async def test_the_first_connection_may_take_longer(settings: Settings) -> None:
 
 
 async def test_a_full_queue_refuses_at_once_and_serves_those_it_took(settings: Settings) -> None:
-    async with through_relay(settings, database_pool_size=2, database_queue=3) as (relay, client):
+    async with through_relay(settings, database_pool_size=2, database_queue=3, database_reads_per_user=7) as (
+        relay,
+        client,
+    ):
         await asyncio.gather(*(client.get(TASKS) for _ in range(2)))
         relay.flowing.clear()
         taken = [asyncio.create_task(client.get(TASKS)) for _ in range(5)]

@@ -9,13 +9,15 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from typing import Literal
 
 import msgspec
 import uvloop
 
 from tests.faults.client import Answer, Client, Unanswered, Unreachable
 
-WRITES = 0.2
+Action = Literal["read", "change", "flip", "create"]
+SUCCESSES = {200, 201}
 
 
 class Order(msgspec.Struct):
@@ -28,6 +30,11 @@ class Order(msgspec.Struct):
     """Requests a second, started in time whatever became of those before; 0 for as fast as `clients` can."""
 
     clients: int = 0
+    actions: tuple[Action, ...] = ("read", "read", "read", "read", "change")
+    """Each request is one of these, each as likely."""
+
+    pause: bool = False
+    """Whether a client that is refused waits as long as Retry-After says."""
 
 
 class Times(msgspec.Struct):
@@ -103,24 +110,34 @@ class Load:
             token, task_id = self._random.choice(self._order.tasks)
             client = Client(self._order.port, token)
         try:
-            if self._random.random() < WRITES:
-                answer = await client.request("PATCH", f"/tasks/{task_id}", {"description": str(due)})
-            else:
-                answer = await client.request("GET", f"/tasks/{task_id}")
+            answer = await self._send(client, task_id, due)
         except (Unreachable, Unanswered) as silence:
             self._failed(type(silence).__name__)
         else:
             self._note(answer, due)
+            if self._order.pause and answer.status not in SUCCESSES:
+                await asyncio.sleep(int(answer.headers["retry-after"]))
         self._idle.append((client, task_id))
+
+    async def _send(self, client: Client, task_id: int, due: float) -> Answer:
+        match self._random.choice(self._order.actions):
+            case "read":
+                return await client.request("GET", f"/tasks/{task_id}")
+            case "change":
+                return await client.request("PATCH", f"/tasks/{task_id}", {"description": str(due)})
+            case "flip":
+                return await client.request("PATCH", f"/tasks/{task_id}/complete")
+            case "create":
+                return await client.request("POST", "/tasks", {"title": str(due)})
 
     def _note(self, answer: Answer, due: float) -> None:
         now = time.monotonic()
-        if answer.status != 200:
+        if answer.status not in SUCCESSES:
             missing = "" if "retry-after" in answer.headers else " without Retry-After"
             self._failed(answer.code + missing)
             self._refused.append(now - due)
             return
-        self._counts["200"] += 1
+        self._counts[answer.code] += 1
         self._admitted.append(now - due)
         self._in_time += now <= self._end
         self._first_success = self._first_success or now

@@ -19,11 +19,33 @@ class Scale:
     """To reads of which some are cancelled."""
 
     overload_seconds: float
+    flood_seconds: float
+    erasures: int
+    """Of each client."""
+
     figures_count: bool
     """Whether the machine is quiet enough to hold response times against their limits."""
 
 
-SHORT = Scale(cycles=2, writes=100, hang_seconds=6, requests=500, answers=5000, overload_seconds=5, figures_count=False)
+SHORT = Scale(
+    cycles=2,
+    writes=100,
+    hang_seconds=6,
+    requests=500,
+    answers=5000,
+    overload_seconds=5,
+    flood_seconds=2,
+    erasures=10,
+    figures_count=False,
+)
 FULL = Scale(
-    cycles=50, writes=260, hang_seconds=30, requests=10_000, answers=100_000, overload_seconds=60, figures_count=True
+    cycles=50,
+    writes=260,
+    hang_seconds=30,
+    requests=10_000,
+    answers=100_000,
+    overload_seconds=60,
+    flood_seconds=20,
+    erasures=200,
+    figures_count=True,
 )

@@ -18,7 +18,7 @@ from tests.faults.scale import Scale
 from tests.faults.service import TOKEN_SECONDS, Service
 from tests.wire import relayed
 
-USERS = 20
+USERS = 200
 POOL = 10
 DELAY_SECONDS = 0.025
 GOODPUT = 0.9

@@ -54,13 +54,17 @@ CONTENT_TYPES: Final = [
 OTHERS: Final[dict[bytes, list[bytes]]] = {
     b"if-none-match": TAGS,
     b"if-match": TAGS,
-    b"origin": [b"https://app.example.org", b"https://evil.example.net", b"null", b"", b"\xff"],
+    b"origin": [
+        *(b"https://app.example.org", b"https://pr-7.example.com", b"https://a.b.example.com", b"null", b"", b"\xff"),
+    ],
     b"cookie": [b"a=b"],
     b"x-request-id": [b"abc", b"not ok", b"x" * 129],
     b"accept": [b"*/*", b"text/html"],
     b"accept-encoding": [b"gzip", b"zstd, gzip", b"identity"],
     b"content-length": [b"5", b"999999", b"x"],
     b"access-control-request-method": [b"PATCH"],
+    b"access-control-request-headers": [b"authorization, if-match", b"x-a,*,\xff"],
+    b"sec-fetch-site": [b"same-origin", b"cross-site"],
     b"x-forwarded-for": [b"10.0.0.1"],
 }
 AUTHORIZATIONS: Final = [
@@ -132,6 +136,11 @@ CREATE: Final = Request(
 )
 LIST_OF_ANOTHER_ORIGIN: Final = structs.replace(
     CREATE, method="GET", headers=[*CREATE.headers, (b"origin", b"https://app.example.org")], parts=(b"",)
+)
+PREFLIGHT: Final = structs.replace(
+    LIST_OF_ANOTHER_ORIGIN,
+    method="OPTIONS",
+    headers=[(b"origin", b"https://app.example.org"), (b"access-control-request-method", b"PATCH")],
 )
 TOO_LARGE: Final = structs.replace(CREATE, parts=(BODIES[-1],))
 STALE: Final = structs.replace(

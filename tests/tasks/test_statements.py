@@ -78,6 +78,13 @@ def test_a_name_stands_for_the_same_text_in_every_process() -> None:
     assert first.get.name != other.get.name
 
 
+def test_lists_within_an_envelope_are_other_statements_and_nothing_else_is() -> None:
+    bare, within = TaskStatements(PRIORITIES), TaskStatements(PRIORITIES, "tasks")
+    assert within.page(parse(b"")).name != bare.page(parse(b"")).name
+    assert within.page(parse(b"")).parameters == bare.page(parse(b"")).parameters
+    assert within.get.name == bare.get.name
+
+
 @pytest.mark.parametrize("name", FILTERS)
 def test_every_filter_changes_the_statement_and_its_value_never_does(name: str) -> None:
     values = {"status": (True, False), "search": ("a", "b")}.get(name, ((1,), (2, 3)))

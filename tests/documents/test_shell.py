@@ -1,0 +1,141 @@
+"""Every command in the documentation exists and takes these options; a program that nothing here knows is a failure."""
+
+import importlib
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+import click
+import pytest
+from click.testing import CliRunner
+
+from app.cli import Commands
+from app.settings import Settings
+from tests.documents import ci
+from tests.documents.blocks import blocks, commands
+from tests.processes import ROOT, environment
+
+Words = tuple[str, ...]
+
+SETTINGS: Final = ("DATABASE_URL", "export")  # of the block that test_answers.py reads, and of the user's own shell
+COMMANDS: Final = sorted({words for block in blocks("bash") for words in commands(block)})
+
+
+def check_litestar(words: Words) -> None:
+    cli = click.Group()
+    Commands(Settings(database_url="postgresql://localhost/tasks")).on_cli_init(cli)
+    asked = CliRunner().invoke(cli, [*words[1:], "--help"])  # which comes after the options have been read
+    assert asked.exit_code == 0, asked.output
+
+
+def check_python(words: Words) -> None:
+    if words == ("python3", "-m", "venv", ".venv"):
+        return  # the next test runs it
+    flag, name, *options = words[1:]
+    assert flag == "-m"
+    path = ROOT / name.replace(".", "/")
+    file = path / "__main__.py" if path.is_dir() else path.with_suffix(".py")
+    if "@click.command" not in file.read_text():
+        assert not options
+        return
+    module = importlib.import_module(f"{name}.__main__" if path.is_dir() else name)
+    asked = CliRunner().invoke(module.main, [*options, "--help"])
+    assert asked.exit_code == 0, asked.output
+
+
+def check_pytest(words: Words) -> None:
+    assert all((ROOT / word).exists() for word in words if "/" in word and not word.startswith("-"))
+
+
+def check_podman(words: Words) -> None:
+    """Images are not built here: their file is looked at in tests/test_documentation.py, the command inside here."""
+    if words[1] == "build":
+        assert (ROOT / words[-1] / "Containerfile").is_file()
+    else:
+        inside = words[words.index("litestar-tasks") + 1 :]
+        assert not inside or inside in COMMANDS
+
+
+def check_locust(words: Words) -> None:
+    assert (ROOT / words[words.index("-f") + 1]).is_file()  # tests/load/test_locust.py lets it run
+
+
+def check_apt_get(words: Words) -> None:
+    assert set(words[2:]) <= ci.packages()
+
+
+def check_lint(words: Words) -> None:
+    assert words in ci.lint_commands()
+
+
+def check_pip(words: Words) -> None:
+    assert words == ("pip", "install", "uv")
+    assert "pip install --quiet uv" in ci.SCRIPT
+
+
+def check_script(words: Words) -> None:
+    assert words[0] in ci.SCRIPT.splitlines()
+
+
+def run_in_the_frontend(words: Words) -> None:
+    assert " ".join(words) in (ROOT / "docs" / "authentication.md").read_text()  # where tests/frontend/site.py finds it
+
+
+def run_by_the_test_of_the_readme(words: Words) -> None:
+    assert words[1].startswith("http://127.0.0.1:8000/")
+
+
+def check_hooks(words: Words) -> None:
+    assert words[:2] == ("uvx", "pre-commit")
+    assert (ROOT / ".pre-commit-config.yaml").is_file()
+
+
+CHECKS: Final[dict[str, Callable[[Words], None]]] = {
+    ".ci/pgbouncer": check_script,
+    "apt-get": check_apt_get,
+    "curl": run_by_the_test_of_the_readme,
+    "lint-imports": check_lint,
+    "litestar": check_litestar,
+    "locust": check_locust,
+    "mypy": check_lint,
+    "npx": run_in_the_frontend,
+    "pip": check_pip,
+    "podman": check_podman,
+    "pytest": check_pytest,
+    "python": check_python,
+    "python3": check_python,
+    "ruff": check_lint,
+    "uvx": check_hooks,
+}
+
+
+@pytest.mark.parametrize(
+    "words", [words for words in COMMANDS if not words[0].startswith((*SETTINGS, "."))], ids=" ".join
+)
+def test_command_exists_and_takes_its_options(words: Words) -> None:
+    CHECKS[words[0]](words)
+
+
+def test_pytest_takes_every_documented_option() -> None:
+    given = {word: None for words in COMMANDS if words[0] == "pytest" for word in words[1:] if "/" not in word}
+    asked = [sys.executable, "-m", "pytest", "--collect-only", "-q", "tests/tasks/test_cursor.py", *given]
+    done = subprocess.run(asked, cwd=ROOT, env=environment(), capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_virtual_environment_of_the_readme_is_one_in_which_pip_may_install_and_uv_runs(tmp_path: Path) -> None:
+    [line] = [block.text for block in blocks("bash") if block.text.startswith("python3 -m venv")]
+    asks = "import sys; print(sys.prefix != sys.base_prefix, sys.prefix)"
+    (tmp_path / "pyproject.toml").write_text('[project]\nname = "empty"\nversion = "1"\n')
+    script = f"{line}python -c '{asks}'; pip install --dry-run pip >/dev/null; uv run --offline python -c '{asks}'"
+    done = subprocess.run(
+        ["bash", "-euo", "pipefail", "-c", script],
+        cwd=tmp_path,
+        env=environment(),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.stdout.splitlines() == [f"True {tmp_path / '.venv'}"] * 2, done.stderr
