@@ -91,6 +91,12 @@ class MethodNotAllowed(Problem):
     status, code, detail = 405, "method_not_allowed", "This address does not support the method"
 
 
+class RequestTimeout(Problem):
+    """The head took longer than HEADER_TIMEOUT, or the body longer than BODY_TIMEOUT."""
+
+    status, code, detail = 408, "request_timeout", "The request took too long to arrive"
+
+
 class Conflict(Problem):
     """The database refused a second row with the same key."""
 
@@ -101,6 +107,12 @@ class PayloadTooLarge(Problem):
     """The body is longer than MAX_BODY_BYTES."""
 
     status, code, detail = 413, "payload_too_large", "The body is too large"
+
+
+class URITooLong(Problem):
+    """The address is longer than MAX_TARGET_BYTES."""
+
+    status, code, detail = 414, "uri_too_long", "The address is too long"
 
 
 class UnsupportedMediaType(Problem):
@@ -131,6 +143,12 @@ class TooManyRequests(Problem):
 
     status, code, headers = 429, "too_many_requests", RETRY_SOON
     detail = "Too many of your requests wait already; try again in a moment"
+
+
+class HeaderFieldsTooLarge(Problem):
+    """The head is longer than MAX_HEADER_BYTES, or has more fields than MAX_HEADER_FIELDS."""
+
+    status, code, detail = 431, "request_header_fields_too_large", "The request has too many or too long headers"
 
 
 class DatabaseUnavailable(Problem):

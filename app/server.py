@@ -6,7 +6,7 @@ import signal
 import socket
 import sys
 from contextlib import nullcontext
-from typing import Any
+from typing import Any, cast
 
 import uvicorn
 
@@ -14,7 +14,7 @@ from app.auth.mint import mint
 from app.db import migrations
 from app.development import postgres
 from app.docs import DEVELOPMENT_USER, TOKEN_SECONDS
-from app.http.protocol import GatheringProtocol
+from app.http.protocol import ProtocolFactory
 from app.settings import Settings
 
 
@@ -60,12 +60,19 @@ def run(settings: Settings, *, host: str, port: int, **options: Any) -> None:
             access_log=False,
             server_header=False,
             ws="none",
-            http=GatheringProtocol,
+            http=cast("Any", ProtocolFactory(settings)),
+            headers=_headers(settings),
             proxy_headers=False,  # nothing here depends on the client's address or scheme
             timeout_keep_alive=75,  # longer than load balancers' usual 60 s, so that not we close idle connections
             timeout_graceful_shutdown=settings.shutdown_timeout,
             **options,
         )
+
+
+def _headers(settings: Settings) -> list[tuple[str, str]]:
+    """Return what every answer has, besides what the application says."""
+    seconds = settings.strict_transport_security
+    return [] if seconds is None else [("strict-transport-security", f"max-age={seconds}")]
 
 
 def _require_free(host: str, port: int) -> None:

@@ -90,6 +90,22 @@ class Settings:
     """Pack lists of 1 KiB and more with zstd or gzip for clients that accept it; off behind a proxy that does so."""
     max_body_bytes: Annotated[int, Meta(ge=1024, le=2**24)] = 64 * 1024
     """Largest request body, in bytes; longer ones are answered 413."""
+    max_header_bytes: Annotated[int, Meta(ge=1024, le=2**20)] = 16 * 1024
+    """Largest head of a request, its address and headers, in bytes; longer ones are answered 431."""
+    max_header_fields: Annotated[int, Meta(ge=16, le=1000)] = 100
+    """Headers that a request may have; more are answered 431."""
+    max_target_bytes: Annotated[int, Meta(ge=256, le=2**20)] = 8 * 1024
+    """Longest address in a request, in bytes; longer ones are answered 414."""
+    max_unsent_bytes: Annotated[int, Meta(ge=2**20, le=2**34)] = 64 * 1024 * 1024
+    """Memory of each worker for answers that clients do not read; the slowest readers are cut off beyond it."""
+    header_timeout: Seconds = 10.0
+    """Seconds in which the head of a request has to arrive, from the connection or its first byte on."""
+    body_timeout: Seconds = 15.0
+    """Seconds in which the body has to follow; late requests are answered 408."""
+    send_timeout: Seconds = 15.0
+    """Seconds after which a client that takes nothing of its answer is cut off."""
+    strict_transport_security: Annotated[int, Meta(ge=0)] | None = None
+    """Seconds for which browsers are told to use https only (RFC 6797), in every answer."""
     priority_case: PriorityCase = "upper"
     """Case of `priority` in answers, `upper` or `lower`. Input is accepted in any case."""
     list_envelope: str | None = None

@@ -2,11 +2,12 @@ import contextlib
 import socket
 import threading
 from collections.abc import Iterator
+from typing import Any, Literal, cast
 
 import uvicorn
 
 from app.asgi import create_app
-from app.http.protocol import GatheringProtocol
+from app.http.protocol import ProtocolFactory
 from app.settings import Settings
 
 
@@ -29,11 +30,16 @@ class Server(uvicorn.Server):
 
 
 @contextlib.contextmanager
-def serving(settings: Settings) -> Iterator[str]:
+def serving(settings: Settings, *, app: Any = None, loop: Literal["auto", "asyncio"] = "auto") -> Iterator[str]:
     """Serve an application on a free port of the loopback, in an event loop of its own; yields the address."""
     with socket.create_server(("127.0.0.1", 0)) as listening:
         config = uvicorn.Config(
-            create_app(settings), http=GatheringProtocol, log_config=None, access_log=False, server_header=False
+            app or create_app(settings),
+            http=cast("Any", ProtocolFactory(settings)),
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            loop=loop,
         )
         server = Server(config)
         thread = threading.Thread(target=server.run, args=([listening],))

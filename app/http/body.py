@@ -2,14 +2,17 @@
 
 from collections.abc import Callable, Mapping
 from functools import lru_cache
-from typing import Any, ClassVar, TypeVar, cast
+from typing import Any, ClassVar, Final, TypeVar, cast
 
 from litestar import Request
 from litestar.datastructures import State
-from msgspec import UNSET, DecodeError, Struct, ValidationError, convert, json, structs
+from msgspec import UNSET, DecodeError, Raw, Struct, ValidationError, json, structs
 
 from app.errors import BadRequest, FieldError, MalformedJSON, PayloadTooLarge, UnsupportedMediaType, ValidationFailed
 from app.http import headers
+
+INTERRUPTION: Final = "interruption"
+"""Key in the state of a scope for the Problem that keeps the rest of a body from coming; the server sets it."""
 
 B = TypeVar("B", bound="Body")
 User = TypeVar("User")
@@ -58,7 +61,7 @@ class StrictRequest(Request[User, Any, State]):
         return decode(await self.body(), target)
 
     async def body(self) -> bytes:
-        """Read the body. Raises PayloadTooLarge for one over MAX_BODY_BYTES, BadRequest for one that ends too early.
+        """Read the body. Raises PayloadTooLarge for one over MAX_BODY_BYTES, a Problem for one that ends too early.
 
         7 µs less than Litestar's, which makes objects of all headers and reads through a generator.
         """
@@ -74,6 +77,8 @@ class StrictRequest(Request[User, Any, State]):
             message: Any = await self.receive()
             if message["type"] == "http.disconnect":
                 raise BadRequest  # which nobody is there to read
+            if INTERRUPTION in self.scope["state"]:
+                raise self.scope["state"][INTERRUPTION]
             parts.append(message.get("body", b""))
             size += len(parts[-1])
             if limit is not None and size > limit:
@@ -103,8 +108,10 @@ def _decoder(target: type[B]) -> json.Decoder[B]:
 
 def _explain(text: str, target: type[Body]) -> list[FieldError]:
     """Check each field by itself, to name all that are wrong; runs only once a body is known to be refused."""
-    members = json.decode(text)
-    if not isinstance(members, dict):
+    whole = json.decode(text, type=Raw)  # the syntax of all of it; values that nobody asks for may be any number
+    try:
+        members = json.decode(whole, type=dict[str, Raw])
+    except ValidationError:
         return [FieldError("body", "Expected an object")]
     broken = []
     for field in structs.fields(target):
@@ -113,7 +120,7 @@ def _explain(text: str, target: type[Body]) -> list[FieldError]:
                 broken.append(FieldError(field.name, "Field required"))
             continue
         try:
-            value = convert(members[field.name], field.type, strict=True)
+            value = json.decode(members[field.name], type=field.type, strict=True)
             target.checks.get(field.name, _keep)(value)
         except (ValidationError, ValueError) as error:
             broken.append(FieldError(field.name, str(error).partition(" - at `$")[0]))

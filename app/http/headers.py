@@ -30,9 +30,10 @@ def if_match(scope: Any) -> list[int] | None:
     return None if not sent or sent == [b"*"] else _revisions(b",".join(sent), weak=False)
 
 
-def if_none_match(scope: Any) -> list[int]:
-    """Return the revisions that the client holds; weak tags count (section 13.1.2)."""
-    return _revisions(b",".join(values(scope, b"if-none-match")), weak=True)
+def if_none_match(scope: Any) -> list[int] | None:
+    """Return the revisions that the client holds; None for any. Weak tags count (section 13.1.2)."""
+    sent = values(scope, b"if-none-match")
+    return None if sent == [b"*"] else _revisions(b",".join(sent), weak=True)
 
 
 def has_weak_tag(scope: Any, revision: int) -> bool:

@@ -42,7 +42,10 @@ class TaskController(Controller):
     async def list_tasks(self, request: Request, tasks: Tasks) -> JSONResponse[list[Task]]:
         """One page of the user's tasks, newest first unless asked otherwise. Unknown parameters are ignored."""
         query = parse(request.scope["query_string"])
-        page = await tasks.page(request.user.id, query, if_none_match(request.scope), accepted(request.scope))
+        known = if_none_match(request.scope)
+        page = await tasks.page(request.user.id, query, known or (), accepted(request.scope))
+        if known is None:
+            return representation(page.revision, None, weak=page.coding is not None)
         return _page(request, page)
 
     @post(**openapi.CREATE)
@@ -55,8 +58,9 @@ class TaskController(Controller):
     @get("/{task_id:str}", guards=[task_id_is_possible], **openapi.READ)
     async def read(self, request: Request, tasks: Tasks, task_id: FromPath[int]) -> JSONResponse[Task]:
         """One task, unless `If-None-Match` names its revision."""
-        task = await tasks.read(request.user.id, task_id, if_none_match(request.scope))
-        return representation(task.revision, task.body)
+        known = if_none_match(request.scope)
+        task = await tasks.read(request.user.id, task_id, known or ())
+        return representation(task.revision, None if known is None else task.body)
 
     @patch("/{task_id:str}", guards=[task_id_is_possible], **openapi.UPDATE)
     async def update(

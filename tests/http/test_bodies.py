@@ -63,6 +63,18 @@ async def test_json_that_is_no_object_is_422(client: httpx.AsyncClient, url: str
         assert response.json()["errors"] == [{"field": "body", "message": "Expected an object"}]
 
 
+@pytest.mark.parametrize("number", ["1" * 60_000, "-" + "1" * 60_000, "1" * 50_000 + ".5", "1e999999"])
+async def test_a_number_that_is_too_large_is_no_broken_json(client: httpx.AsyncClient, number: str) -> None:
+    ignored = f'{{"title": "", "other": {number}}}'
+    wrong = f'{{"title": "x", "completed": {number}}}'
+    for content, field in ((ignored, "title"), (wrong, "completed"), (ignored.replace('""', "5"), "title")):
+        response = await client.post(TASKS, content=content, headers=JSON)
+        assert (response.status_code, response.json()["code"]) == (422, "validation_failed")
+        assert [error["field"] for error in response.json()["errors"]] == [field]
+    kept = await client.post(TASKS, content=ignored.replace('""', '"x"'), headers=JSON)
+    assert kept.status_code == 201
+
+
 @pytest.mark.parametrize(
     ("content_type", "status"),
     [

@@ -53,6 +53,7 @@ def server(settings: Settings) -> Iterator[Server]:
             DATABASE_URL=settings.database_url,
             BETTER_AUTH_SECRET=settings.better_auth_secret,
             LOG_FORMAT="json",
+            STRICT_TRANSPORT_SECURITY="31536000",
         ).serving()
 
 
@@ -107,3 +108,13 @@ def test_every_answer_on_one_connection_belongs_to_its_request(connect: Callable
     connection.send(*requests * 5)
     statuses: list[int] = [connection.answer(method)[0] for method, _ in requests * 5]
     assert statuses == [200, 404, 200, 200] * 5
+
+
+def test_strict_transport_security_is_in_every_answer(connect: Callable[[], Connection]) -> None:
+    connection = connect()
+    for method, path in [("GET", "/health"), ("GET", "/docs"), ("GET", "/nowhere"), ("HEAD", "/"), ("BREW", "/")]:
+        connection.send((method, path))
+        status, headers, _ = connection.answer(method)
+        assert headers["strict-transport-security"] == "max-age=31536000", (path, status)
+        if headers["connection"] == "close":
+            connection = connect()

@@ -12,7 +12,7 @@ import tempfile
 from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import click
 import uvicorn
@@ -21,7 +21,7 @@ from app import logs
 from app.asgi import create_app
 from app.db.database import Database
 from app.http.outermost import Outermost
-from app.http.protocol import GatheringProtocol
+from app.http.protocol import ProtocolFactory
 from app.settings import Settings, get_settings
 from tests.load import own_code
 from tests.load.bench import wrk
@@ -72,7 +72,7 @@ def serve(name: str, port: int) -> None:
         access_log=False,
         server_header=False,
         ws="none",
-        http="httptools" if name == "uvicorn" else GatheringProtocol,
+        http="httptools" if name == "uvicorn" else cast("Any", ProtocolFactory(get_settings())),
         proxy_headers=False,
     )
 

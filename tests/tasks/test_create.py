@@ -163,3 +163,8 @@ async def test_the_last_of_duplicate_members_counts(client: httpx.AsyncClient) -
 
 def test_the_schema_knows_every_field_that_the_rules_know() -> None:
     assert TaskCreate.checks.keys() <= set(TaskCreate.__struct_fields__)
+
+
+async def test_a_due_date_is_rounded_to_six_decimals(client: httpx.AsyncClient) -> None:
+    created = await client.post(TASKS, json={"title": "x", "due_date": "2026-12-01T10:00:00.1234567891Z"})
+    assert created.json()["due_date"] == "2026-12-01T10:00:00.123457+00:00"

@@ -208,6 +208,19 @@ async def test_a_list_is_304_until_anything_changes(four: httpx.AsyncClient) -> 
     assert changed.headers["etag"] != tag
 
 
+async def test_any_tag_is_304_where_something_exists(four: httpx.AsyncClient, other: httpx.AsyncClient) -> None:
+    [task, *_] = (await four.get(TASKS)).json()
+    url, any_tag = f"{TASKS}/{task['id']}", {"If-None-Match": "*"}
+    for path in (TASKS, f"{TASKS}?status=completed&search=nothing", url):
+        answer = await four.get(path, headers=any_tag)
+        assert (answer.status_code, answer.content) == (304, b"")
+        assert answer.headers["etag"] == (await four.get(path)).headers["etag"]
+    nothing_yet = await other.get(TASKS, headers=any_tag)
+    assert (nothing_yet.status_code, nothing_yet.headers["etag"]) == (304, '"0"')
+    await four.delete(url)
+    assert (await four.get(url, headers=any_tag)).status_code == 404
+
+
 async def test_a_task_is_304_until_that_task_changes(four: httpx.AsyncClient) -> None:
     newest, older, *_ = (await four.get(TASKS)).json()
     url, tag = f"{TASKS}/{newest['id']}", f'"{newest["revision"]}"'

@@ -1,7 +1,7 @@
 import asyncio
 from typing import Any
 
-from app.http.protocol import GatheringTransport
+from app.http.protocol.transport import GatheringTransport
 
 HEAD = b"HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\n"
 
