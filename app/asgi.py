@@ -12,11 +12,12 @@ from litestar.datastructures import State
 from litestar.di import Provide
 from litestar.exceptions import HTTPException
 
-from app import docs, health, logs
+from app import health, logs
 from app.auth.bearer import BearerToken
 from app.auth.tokens import TokenVerifier
 from app.cli import Commands
 from app.db.database import Database
+from app.docs import assets, page
 from app.errors import respond
 from app.http import openapi
 from app.http.body import StrictRequest
@@ -66,8 +67,8 @@ def create_app(settings: Settings | None = None) -> Litestar:
             health.service,
             health.health,
             health.ready,
-            docs.document,
-            docs.assets(),
+            page.document,
+            assets.asset,
         ],
         dependencies={
             "tasks": Provide(lambda: tasks, use_cache=True, sync_to_thread=False),
@@ -79,7 +80,7 @@ def create_app(settings: Settings | None = None) -> Litestar:
         request_class=StrictRequest,
         request_max_body_size=settings.max_body_bytes,
         plugins=[Commands(settings)],
-        openapi_config=docs.openapi(settings),
+        openapi_config=page.openapi(settings),
         logging_config=None,
         debug=False,
     )

@@ -1,4 +1,4 @@
-"""The commands: a `run` that knows this service, tokens for trying it out, and migrations."""
+"""The commands: a `run` that knows this service, tokens and tasks for trying it out, and migrations."""
 
 import asyncio
 import re
@@ -9,14 +9,13 @@ import click
 from advanced_alchemy.cli import add_migration_commands
 from litestar.plugins import CLIPlugin
 
-from app import server
+from app import info, server
 from app.auth.caller import Refused
-from app.auth.claims import SUBJECT
 from app.auth.mint import mint
 from app.auth.tokens import TokenVerifier
 from app.db import migrations
 from app.db.database import Database
-from app.development import postgres
+from app.development import postgres, seed
 from app.errors import problem_of
 from app.models import Base
 from app.settings import Settings
@@ -24,34 +23,57 @@ from app.settings import Settings
 UNITS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
+WORKERS: Final = ["LITESTAR_WEB_CONCURRENCY", "WEB_CONCURRENCY"]
+FILE: Final = click.Path(exists=True, dir_okay=False)
+
+
+class CommaSeparated(click.Path):
+    """A path or a pattern; a variable holds several, separated by commas, as for Litestar's own `run`."""
+
+    envvar_list_splitter = ","
+
+
 class Commands(CLIPlugin):
-    """Adds `token` and `database`, and replaces `run`, which can neither set uvicorn's timeouts nor omit `Server`."""
+    """Adds our own commands, and replaces `info`, which knows too little, and `run`, which cannot set timeouts."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
 
     def on_cli_init(self, cli: click.Group) -> None:
+        cli.commands.pop("sessions", None)  # there are none
         _add_run(cli, self._settings)
         _add_token(cli, self._settings)
         _add_database(cli, self._settings)
+        cli.add_command(info.command(self._settings))
+        cli.add_command(seed.command(self._settings))
 
 
 def _add_run(cli: click.Group, settings: Settings) -> None:
     @cli.command("run", context_settings={"show_default": True})
     @click.option("-H", "--host", default="127.0.0.1", envvar="LITESTAR_HOST")
     @click.option("-p", "--port", type=click.IntRange(1, 65535), default=8000, envvar=["LITESTAR_PORT", "PORT"])
-    @click.option("-W", "--wc", "workers", type=click.IntRange(1), default=1, envvar="WEB_CONCURRENCY", help="Workers.")
-    @click.option("-r", "--reload", is_flag=True, help="Restart when the code changes.")
-    @click.option("-U", "--uds", help="Listen on a unix socket instead.")
-    @click.option("-F", "--fd", type=int, help="Listen on an inherited socket instead.")
+    @click.option("-W", "--wc", "--web-concurrency", "workers", type=click.IntRange(1), default=1, envvar=WORKERS)
+    @click.option("-r", "--reload", is_flag=True, envvar="LITESTAR_RELOAD", help="Restart when the code changes.")
+    @click.option("-R", "--reload-dir", "reload_dirs", **_several("DIRS"), help="Watch this folder instead of app/.")
+    @click.option("-I", "--reload-include", "reload_includes", **_several("INCLUDES"), help="Watch such files, too.")
+    @click.option("-E", "--reload-exclude", "reload_excludes", **_several("EXCLUDES"), help="Ignore such files.")
+    @click.option("-U", "--uds", "--unix-domain-socket", "uds", envvar="LITESTAR_UNIX_DOMAIN_SOCKET")
+    @click.option("-F", "--fd", "--file-descriptor", "fd", type=int, envvar="LITESTAR_FILE_DESCRIPTOR")
+    @click.option("--ssl-certfile", type=FILE, envvar="LITESTAR_SSL_CERT_PATH", help="Speak TLS with this certificate.")
+    @click.option("--ssl-keyfile", type=FILE, envvar="LITESTAR_SSL_KEY_PATH", help="The certificate's private key.")
     def run(**options: Any) -> None:
         """Serve the API; without DATABASE_URL, on an embedded database."""
         server.run(settings, **options)
 
 
+def _several(variable: str) -> dict[str, Any]:
+    """Return what makes an option one that can be repeated, with the same as a list in Litestar's variable."""
+    return {"type": CommaSeparated(), "multiple": True, "envvar": f"LITESTAR_RELOAD_{variable}"}
+
+
 def _add_token(cli: click.Group, settings: Settings) -> None:
     @cli.group("token", invoke_without_command=True)
-    @click.option("--user", metavar="ID", help="Better Auth's id of the user.")
+    @click.option("--user", metavar="ID", callback=seed.possible_user, help="Better Auth's id of the user.")
     @click.option("--expires", callback=_seconds, default="1h", show_default=True)
     @click.pass_context
     def token(context: click.Context, user: str | None, expires: int) -> None:
@@ -60,8 +82,6 @@ def _add_token(cli: click.Group, settings: Settings) -> None:
             return
         if user is None:
             raise click.UsageError("Missing option '--user'.")
-        if not SUBJECT.fullmatch(user):
-            raise click.BadParameter("only letters, digits, - and _, at most 128", param_hint="--user")
         click.echo(mint(settings, user, expires))
 
     @token.command("check")

@@ -4,16 +4,17 @@ import asyncio
 import errno
 import signal
 import socket
+import ssl
 import sys
+from collections.abc import Mapping
 from contextlib import nullcontext
+from pathlib import Path
 from typing import Any, cast
 
 import uvicorn
 
-from app.auth.mint import mint
 from app.db import migrations
-from app.development import postgres
-from app.docs import DEVELOPMENT_USER, TOKEN_SECONDS
+from app.development import banner, postgres
 from app.http.protocol import ProtocolFactory
 from app.settings import Settings
 
@@ -41,6 +42,8 @@ class Lifecycle:
 
 def run(settings: Settings, *, host: str, port: int, **options: Any) -> None:
     """Serve until SIGINT, SIGTERM or the terminal ends, then clean up; `options` are uvicorn's."""
+    options = _watching(options)
+    certificate = _usable_certificate(options)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit())
     if signal.getsignal(signal.SIGHUP) is signal.SIG_DFL:  # it is not under nohup
         signal.signal(signal.SIGHUP, lambda *_: signal.raise_signal(signal.SIGTERM))
@@ -50,7 +53,7 @@ def run(settings: Settings, *, host: str, port: int, **options: Any) -> None:
         if settings.development or settings.migrate_on_start:  # the workers would each do it
             migrations.upgrade(settings)
         if settings.development:
-            _greet(settings, host, port)
+            banner.greet(settings, host, port, scheme="https" if certificate else "http")
         uvicorn.run(
             "app.asgi:worker",
             factory=True,
@@ -86,15 +89,24 @@ def _require_free(host: str, port: int) -> None:
         raise SystemExit(taken if error.errno == errno.EADDRINUSE else other) from None
 
 
-def _greet(settings: Settings, host: str, port: int) -> None:
-    """Tell the person at the terminal how to use what is served; on purpose the token is not in the log."""
-    reachable = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 - a comparison
-    address = f"http://[{reachable}]:{port}" if ":" in reachable else f"http://{reachable}:{port}"
-    token = mint(settings, DEVELOPMENT_USER, TOKEN_SECONDS)
-    print(  # noqa: T201 - see above
-        f"\n  Documentation  {address}/docs  (you are signed in there as {DEVELOPMENT_USER})"
-        f"\n  Token, 24 h    {token}"
-        f"\n  Try it         curl -H 'Authorization: Bearer {token}' {address}/api/me/tasks"
-        f"\n  Data           {postgres.FOLDER}/ (delete the folder to start afresh)\n",
-        flush=True,
-    )
+def _usable_certificate(options: Mapping[str, Any]) -> bool:
+    """Tell whether TLS is spoken; end with one sentence where the certificate or its key cannot be used."""
+    certificate, key = options.get("ssl_certfile"), options.get("ssl_keyfile")
+    if bool(certificate) != bool(key):
+        raise SystemExit("--ssl-certfile and --ssl-keyfile need each other.")
+    if not certificate:
+        return False
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(certificate, key)
+    except (OSError, ssl.SSLError) as error:
+        raise SystemExit(f"The certificate {certificate} cannot be used with the key {key}: {error}.") from None
+    return True
+
+
+def _watching(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Watch what the options name, or else the application only: not its environment, nor the embedded database."""
+    named = {name: list(options.get(name) or ()) for name in ("reload_dirs", "reload_includes", "reload_excludes")}
+    reload = bool(options.get("reload") or any(named.values()))
+    if reload and not named["reload_dirs"] and not named["reload_includes"]:
+        named["reload_dirs"] = [str(Path(__file__).parent)]
+    return {**options, **named, "reload": reload}

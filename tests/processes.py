@@ -10,7 +10,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import ClassVar
@@ -89,7 +89,15 @@ class Server:
     of: ClassVar[dict[Path, list["Server"]]] = {}
     """Those of each copied project, to be closed with it."""
 
-    def __init__(self, folder: Path, *, port: int | None = None, workers: int = 1, **variables: str) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        port: int | None = None,
+        workers: int = 1,
+        options: Sequence[str] = (),
+        **variables: str,
+    ) -> None:
         self.folder = folder
         self.port = port or free_port()
         self.workers = workers
@@ -98,7 +106,7 @@ class Server:
         self._ended = False
         self._changed = threading.Condition()
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "litestar", "run", "--port", str(self.port), "--wc", str(workers)],
+            [sys.executable, "-m", "litestar", "run", "--port", str(self.port), "--wc", str(workers), *options],
             cwd=folder,
             env=environment(**variables),
             start_new_session=True,

@@ -1,5 +1,7 @@
 import os
+import re
 import secrets
+import shutil
 import signal
 import socket
 import stat
@@ -56,6 +58,21 @@ def test_pasted_curl_line_answers_200(served: Server, tmp_path: Path) -> None:
         check=True,
     )
     assert ran.stdout == "[] 200"
+
+
+@pytest.mark.skipif(shutil.which("psql") is None, reason="needs psql on the PATH")
+def test_pasted_psql_line_reaches_the_embedded_database(served: Server) -> None:
+    line = re.search("psql .*", served.output)
+    assert line, served.output
+    ran = subprocess.run(
+        ["bash", "-c", f"{line[0]} --no-align --tuples-only"],
+        input="SELECT version_num FROM tasks_version",
+        env=environment(),
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert re.fullmatch(r"\d{4}\n", ran.stdout)
 
 
 def test_documentation_answers_under_the_printed_url(served: Server) -> None:

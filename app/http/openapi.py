@@ -1,20 +1,27 @@
 """What handlers say about themselves beyond their types, and how it gets into the finished OpenAPI document."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from copy import deepcopy
-from dataclasses import fields, is_dataclass
 from http import HTTPStatus
 from typing import Any, Final
 
 from litestar import Litestar
 from litestar.handlers import HTTPRouteHandler
 from litestar.openapi.datastructures import ResponseSpec
-from litestar.openapi.spec import OpenAPIHeader, OpenAPIResponse, Operation, Parameter, RequestBody, Schema
+from litestar.openapi.spec import (
+    OpenAPIHeader,
+    OpenAPIResponse,
+    Operation,
+    Parameter,
+    RequestBody,
+    Schema,
+)
 from litestar.openapi.spec.enums import OpenAPIType
 from litestar.routes import HTTPRoute
 from msgspec import json
 
 from app.errors import MEDIA_TYPE, RETRY_SOON, Problem, ProblemDetails
+from app.http.openapi_schemas import simplify
 
 
 def header(description: str, example: str, *, pattern: str | None = None, required: bool = True) -> OpenAPIHeader:
@@ -36,7 +43,9 @@ def parameter(name: str, place: str, description: str, schema: Schema, example: 
     )
 
 
-STRING: Final = Schema(type=OpenAPIType.STRING)
+TAG: Final = r'"[!#-~]*"'
+"""An entity tag (RFC 9110, section 8.8.3), of the characters that headers can carry safely."""
+
 REQUEST_ID: Final = header(
     "Id of this request in the server's log: the one that the client sent, or a new one.", "0f5a3c9be17d2846"
 )
@@ -48,17 +57,17 @@ OF_PROBLEMS: Final = {
     "Retry-After": header("Seconds to wait.", RETRY_SOON["Retry-After"], pattern="^[0-9]+$"),
 }
 IF_MATCH: Final = parameter(
-    "If-Match", "header", "Write only if the task's ETag is still one of these; otherwise 412.", STRING
+    "If-Match",
+    "header",
+    "Write only if the task's ETag is still one of these, or with `*` whatever it is; otherwise 412.",
+    Schema(type=OpenAPIType.STRING, pattern=rf"^(\*|{TAG}(, *{TAG})*)$"),
 )
 IF_NONE_MATCH: Final = parameter(
     "If-None-Match",
     "header",
-    "ETags that the client holds; 304 without a body if the current one is among them.",
-    STRING,
+    "ETags that the client holds; 304 without a body if the current one is among them. Anything else is ignored.",
+    Schema(type=OpenAPIType.STRING, pattern=rf"^(W/)?{TAG}(, *(W/)?{TAG})*$"),
 )
-BIGGEST_INT32: Final = 2**31 - 1
-MEANS_NOTHING: Final = ("deprecated", "required", "allow_empty_value", "allow_reserved")
-"""Keywords that mean the same when they are absent as when they are false, or an empty list."""
 
 
 def operation(
@@ -71,6 +80,7 @@ def operation(
     headers: Mapping[str, OpenAPIHeader] | None = None,
     parameters: Sequence[Parameter] = (),
     problems: Sequence[type[Problem] | Problem] = (),
+    deprecated: bool = False,
 ) -> dict[str, Any]:
     """Return a route handler's options: `body` is an example of the request's, `example` of the answer's.
 
@@ -89,6 +99,7 @@ def operation(
     return {
         "operation_id": name,
         "summary": summary,
+        "deprecated": deprecated,
         "response_description": success,
         "responses": responses,
         "opt": {
@@ -113,7 +124,7 @@ def finish(app: Litestar) -> None:
                     _complete(found, handler)
     schemas: Any = document.components.schemas if document.components else {}
     schemas["ProblemDetails"].required.append("type")  # it has a default, and is always there
-    _simplify(document)
+    simplify(document)
 
 
 def _complete(operation: Operation, handler: HTTPRouteHandler) -> None:
@@ -149,37 +160,3 @@ def _completed(response: OpenAPIResponse, status: int, said: Mapping[str, Any]) 
     for content in (response.content or {}).values():
         content.example = example
     return response
-
-
-def _simplify(node: Any, name: str = "") -> None:
-    """Say plainly what the generator says in a roundabout way; `name` is the key under which the node stands."""
-    for key, child in _children(node):
-        _simplify(child, key)
-    for keyword in MEANS_NOTHING:
-        if getattr(node, keyword, None) in (False, []):
-            setattr(node, keyword, None)
-    if isinstance(node, Schema):
-        if node.type is OpenAPIType.INTEGER and (name in {"id", "revision"} or (node.maximum or 0) > BIGGEST_INT32):
-            node.format = "int64"  # type: ignore[assignment]  # not in Litestar's list
-        match node.one_of:
-            case [Schema() as only]:
-                _take_over(node, only)
-            case [Schema(type=OpenAPIType() as kind) as only, Schema(type=OpenAPIType.NULL)]:
-                _take_over(node, only)
-                node.type = [kind, OpenAPIType.NULL]
-
-
-def _children(node: Any) -> Iterator[tuple[str, Any]]:
-    if is_dataclass(node):
-        return ((field.name, getattr(node, field.name)) for field in fields(node))
-    if isinstance(node, Mapping):
-        return iter(node.items())
-    return (("", member) for member in node) if isinstance(node, list) else iter(())
-
-
-def _take_over(schema: Schema, only: Schema) -> None:
-    """Let `schema` be the one that it wraps; what it says itself stays."""
-    schema.one_of = None
-    for field in fields(schema):
-        if getattr(schema, field.name) is None:
-            setattr(schema, field.name, getattr(only, field.name))

@@ -74,7 +74,7 @@ class TaskController(Controller):
     async def put(
         self, request: Request, tasks: Tasks, task_id: FromPath[int], data: JSONBody[TaskUpdate]
     ) -> JSONResponse[Task]:
-        """Do the same as PATCH: partial, because existing frontends send parts with PUT."""
+        """Do the same as PATCH, which new clients should use; this stays for frontends that send parts with PUT."""
         task = await tasks.update(request.user.id, task_id, data.present(), if_match(request.scope))
         return representation(task.revision, task.body)
 

@@ -24,7 +24,7 @@ USER_ID: Final = parameter(
     "me",
 )
 TASK_ID: Final = parameter(
-    "task_id", "path", "Id of the task.", Schema(type=OpenAPIType.INTEGER, minimum=1, maximum=2**63 - 1), 1
+    "task_id", "path", "Id of the task.", Schema(type=OpenAPIType.INTEGER, minimum=1, maximum=2**63 - 1)
 )
 LIST_PARAMETERS: Final = [
     parameter(name, "query", each.description, each.kind.schema) for name, each in PARAMETERS.items()
@@ -59,7 +59,6 @@ TASK: Final = {
     "id": 1,
     "user_id": "K3vYt0aQ",
     **WRITTEN,
-    "completed": False,
     "created_at": "2026-11-22T08:30:00.123456+00:00",
     "updated_at": "2026-11-22T08:30:00.123456+00:00",
     "revision": 1795336200123456,
@@ -95,7 +94,9 @@ READ: Final = operation(
 )
 
 
-def _write(name: str, summary: str, body: Any, invalid: errors.ValidationFailed) -> dict[str, Any]:
+def _write(
+    name: str, summary: str, body: Any, invalid: errors.ValidationFailed, *, deprecated: bool = False
+) -> dict[str, Any]:
     return operation(
         name,
         summary,
@@ -105,12 +106,13 @@ def _write(name: str, summary: str, body: Any, invalid: errors.ValidationFailed)
         headers={"ETag": ETAG},
         parameters=[USER_ID, TASK_ID, IF_MATCH],
         problems=[*EVERY_ROUTE, *A_BODY, TaskNotFound, StaleRevision, invalid],
+        deprecated=deprecated,
     )
 
 
 UPDATED: Final = {"title": "Buy oat milk", "priority": "HIGH"}
 UPDATE: Final = _write("updateTask", "Update a task", UPDATED, BLANK_TITLE)
-PUT: Final = _write("putTask", "Update a task (PUT)", UPDATED, BLANK_TITLE)
+PUT: Final = _write("putTask", "Update a task (PUT)", UPDATED, BLANK_TITLE, deprecated=True)
 COMPLETE: Final = _write(
     "completeTask",
     "Complete or reopen a task",
@@ -127,7 +129,10 @@ DELETE: Final = operation(
 
 
 def spell_priorities(document: Any, names: Sequence[str]) -> None:
-    """Write the stored 1, 2 and 3 as this installation's answers do, in schemas and examples, in place."""
+    """Add the schema of priorities, and write them as this installation's answers do, everywhere, in place."""
+    document.components.schemas["Priority"] = Schema(
+        type=OpenAPIType.STRING, enum=[*reversed(names)], description="How urgent a task is."
+    )
     _spell(document, dict(zip(rules.PRIORITIES, names, strict=True)))
 
 

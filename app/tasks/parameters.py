@@ -46,22 +46,22 @@ class Parameter(NamedTuple):
         return self.kind.schema.type is OpenAPIType.ARRAY
 
 
-def _one_of(choices: dict[str, Any], default: str | None = None) -> Kind:
+def _one_of(choices: dict[str, Any]) -> Kind:
     def read(text: str) -> Any:
         if text not in choices:
             raise ValueError(f"Must be one of {', '.join(choices)}")
         return choices[text]
 
-    return Kind(read, Schema(type=OpenAPIType.STRING, enum=list(choices), default=default))
+    return Kind(read, Schema(type=OpenAPIType.STRING, enum=list(choices)))
 
 
-def _whole_number(low: int, high: int, default: int) -> Kind:
+def _whole_number(low: int, high: int) -> Kind:
     def read(text: str) -> int:
         if not WHOLE_NUMBER.fullmatch(text) or not low <= int(text) <= high:
             raise ValueError(f"Must be a whole number from {low} to {high}")
         return int(text)
 
-    return Kind(read, Schema(type=OpenAPIType.INTEGER, minimum=low, maximum=high, default=default))
+    return Kind(read, Schema(type=OpenAPIType.INTEGER, minimum=low, maximum=high))
 
 
 def _text(low: int, high: int) -> Kind:
@@ -70,7 +70,7 @@ def _text(low: int, high: int) -> Kind:
             raise ValueError(f"Must be {low} to {high} characters without NUL")
         return text or None
 
-    return Kind(read, Schema(type=OpenAPIType.STRING, min_length=low, max_length=high, pattern=rules.NO_NUL))
+    return Kind(read, Schema(type=OpenAPIType.STRING, min_length=low or None, max_length=high))
 
 
 def _each(kind: Kind) -> Kind:
@@ -97,15 +97,15 @@ def _contains(text: Any, sought: Any) -> sa.ColumnElement[bool]:
     return sa.func.strpos(sa.func.lower(text), sa.func.lower(sought)) > sa.literal_column("0")
 
 
-STATUS: Final = _one_of({"all": None, "pending": False, "completed": True}, "all")
-PRIORITY: Final = Kind(rules.priority, Schema(type=OpenAPIType.STRING, enum=list(reversed(rules.PRIORITIES))))
+STATUS: Final = _one_of({"all": None, "pending": False, "completed": True})
+PRIORITY: Final = Kind(rules.priority, Schema(one_of=[rules.NAMED_PRIORITY]))
 MOMENT: Final = Kind(
     _moment, Schema(type=OpenAPIType.STRING, format=OpenAPIFormat.DATE_TIME, examples=["2026-12-01T10:00:00Z"])
 )
 
 PARAMETERS: Final[dict[str, Parameter]] = {
     "status": Parameter(
-        "Only tasks that are still to do, or done.",
+        "Only tasks that are still to do, or done; all by default.",
         STATUS,
         TASKS.c.completed.type,
         lambda column, value: column.completed == value,
@@ -129,38 +129,39 @@ PARAMETERS: Final[dict[str, Parameter]] = {
         lambda column, value: column.tags.overlap(value),
     ),
     "search": Parameter(
-        "Only tasks with this text in title or description.",
+        "Only tasks with this text in title or description, in any case.",
         _text(0, SEARCH_LENGTH),
         sa.Text(),
         lambda column, value: sa.or_(_contains(column.title, value), _contains(column.description, value)),
     ),
     "due_after": Parameter(
-        "Only tasks due at this moment or later; a date is its start in UTC.",
+        f"Only tasks due at this moment or later; a date is its start in UTC. {rules.MOMENTS}",
         MOMENT,
         TASKS.c.due_date.type,
         lambda column, value: column.due_date >= value,
     ),
     "due_before": Parameter(
-        "Only tasks due before this moment; a date is its start in UTC.",
+        f"Only tasks due before this moment; a date is its start in UTC. {rules.MOMENTS}",
         MOMENT,
         TASKS.c.due_date.type,
         lambda column, value: column.due_date < value,
     ),
     "sort": Parameter(
-        "What to order by; `updated` goes by the revision.", _one_of(dict(zip(SORTS, SORTS, strict=True)), DEFAULT_SORT)
+        f"What to order by, `{DEFAULT_SORT}` by default; `updated` goes by the revision.",
+        _one_of(dict(zip(SORTS, SORTS, strict=True))),
     ),
     "order": Parameter(
         "Default is the natural one: newest, latest change, soonest, highest, A to Z. No due date comes last.",
         _one_of(dict(zip(ORDERS, ORDERS, strict=True))),
     ),
-    "limit": Parameter("Tasks on a page.", _whole_number(1, MAXIMUM_LIMIT, MAXIMUM_LIMIT)),
-    "offset": Parameter("Tasks to skip; a cursor is faster.", _whole_number(0, MAXIMUM_OFFSET, 0)),
+    "limit": Parameter(f"Tasks on a page; {MAXIMUM_LIMIT} by default.", _whole_number(1, MAXIMUM_LIMIT)),
+    "offset": Parameter("Tasks to skip, none by default; a cursor is faster.", _whole_number(0, MAXIMUM_OFFSET)),
     "cursor": Parameter(
-        "Where the page before ended, from its Link header; sort and order have to be the same.",
-        Kind(Cursor.decode, Schema(type=OpenAPIType.STRING, pattern="^[A-Za-z0-9_-]+$")),
+        "Where the page before ended: opaque, from its Link header, for the same sort and order.",
+        Kind(Cursor.decode, Schema(type=OpenAPIType.STRING)),
     ),
 }
-PAGE: Final = Parameter("Which page, from 1 on, of `limit` tasks each.", _whole_number(1, MAXIMUM_OFFSET + 1, 1))
+PAGE: Final = Parameter("Which page, from 1 on, of `limit` tasks each.", _whole_number(1, MAXIMUM_OFFSET + 1))
 """Another way to say `offset`, for those who are used to it; not documented."""
 
 FILTERS: Final = {name: each for name, each in PARAMETERS.items() if each.condition is not None}

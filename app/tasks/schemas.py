@@ -41,7 +41,7 @@ class TaskCreate(Body):
     priority: Annotated[str | None, rules.PRIORITY] = None
     tags: Annotated[list[str] | str | None, rules.TAG_LIST] = None
     due_date: Annotated[str | None, rules.DUE_DATE] = None
-    completed: bool = False
+    completed: Annotated[bool, rules.COMPLETED] = False
 
 
 class TaskUpdate(Body):

@@ -5,12 +5,14 @@ from typing import Any, Final
 
 import sqlalchemy as sa
 from advanced_alchemy.repository import SQLAlchemyAsyncRepository
+from sqlalchemy.dialects.postgresql import insert as upsert
 
 from app.auth.caller import Caller
 from app.db.database import Database
 from app.db.statement import USER_ID, Statement
 from app.models import TASKS, USERS, User
 from app.tasks.repository import TaskRepository
+from app.tasks.statements import FIRST_REVISION
 
 EMAIL: Final = sa.bindparam("email", type_=sa.Text)
 NAME: Final = sa.bindparam("name", type_=sa.Text)
@@ -21,6 +23,16 @@ class UserRepository(SQLAlchemyAsyncRepository[User]):
     """Users within one transaction."""
 
     model_type = User
+
+    async def advance(self, user_id: str, writes: int) -> int:
+        """Raise the user's revision by that many, add the user where there is none, and return the last of them.
+
+        The row stays locked to the end of the transaction, so it comes before the tasks, as in every write.
+        """
+        row = upsert(User).values(id=user_id, revision=FIRST_REVISION + (writes - 1))
+        raised = row.on_conflict_do_update(index_elements=["id"], set_={"revision": USERS.c.revision + writes})
+        revision: int = await self.session.scalar(raised.returning(USERS.c.revision))
+        return revision
 
     async def erase(self, user_id: str) -> None:
         """Delete the user's row, after the writes under way that hold it; further ones wait."""

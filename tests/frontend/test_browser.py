@@ -8,9 +8,9 @@ from datetime import UTC, datetime
 import pytest
 from playwright.async_api import Browser, async_playwright
 
+from tests.docs.test_page import CHROMIUM, FLAGS, needs_chromium
 from tests.frontend.conftest import Frontend
 from tests.frontend.tab import Tab, opened
-from tests.test_docs_page import CHROMIUM, FLAGS, needs_chromium
 
 pytestmark = needs_chromium
 

@@ -14,8 +14,8 @@ from playwright.async_api import BrowserContext, Page, async_playwright
 from app.auth.mint import mint
 from app.settings import Settings
 from tests.conftest import random_user
+from tests.docs.test_page import CHROMIUM, FLAGS, needs_chromium
 from tests.processes import Server, copied_project, until
-from tests.test_docs_page import CHROMIUM, FLAGS, needs_chromium
 
 ELSEWHERE: Final = "elsewhere.test"
 """A name that the browser takes for this machine; by it a page is of no loopback origin."""

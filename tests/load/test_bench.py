@@ -11,6 +11,7 @@ from tests.load.bench.environment import PYTHON
 from tests.load.bench.peers import FLOOR, PEERS
 from tests.load.bench.results import Results
 from tests.load.bench.work import WORK
+from tests.load.test_pictures import sizes_of_text
 from tests.processes import copied_project
 
 EVERYWHERE = {OURS, *(peer.key for peer in PEERS)}
@@ -109,7 +110,8 @@ def test_open_load_asks_for_shares_of_what_each_contender_answers(tmp_path: Path
         assert cell.rate == pytest.approx(most[cell.contender] * cell.percent / 100)
         assert 0 < cell.p50 <= cell.p99
     assert printed.count("req/s due") == 3
-    assert "</svg>" in (tmp_path / "results-latency.svg").read_text()
+    for drawn in (picture, tmp_path / "results-latency.svg"):
+        assert min(sizes_of_text(drawn.read_text())) >= 11
 
 
 @pytest.mark.usefixtures("tools")

@@ -17,6 +17,7 @@ from tests.processes import environment
 from tests.servers import serving
 
 PEOPLE = 5
+TASKS = 3
 STEPS = {
     "list",
     "list, filtered",
@@ -28,6 +29,7 @@ STEPS = {
     "delete",
     "stats",
 }
+SEEDING = {"seed: list", "seed: create"}
 
 pytestmark = pytest.mark.usefixtures("tools")
 
@@ -36,7 +38,7 @@ def locust(address: str, seconds: int, **variables: str) -> subprocess.Completed
     options = ("--headless", "--json", "--host", address, "--users", str(PEOPLE), "--spawn-rate", str(PEOPLE))
     return subprocess.run(
         (FOLDER / "bin" / "locust", "-f", "tests/load/locustfile.py", *options, "--run-time", f"{seconds}s"),
-        env=environment(LOAD_TASKS="3", LOAD_THINK_SECONDS="0.01", **variables),
+        env=environment(LOAD_TASKS=str(TASKS), LOAD_THINK_SECONDS="0.01", **variables),
         capture_output=True,
         text=True,
         check=False,
@@ -51,7 +53,9 @@ def test_people_with_tokens_of_the_secret_take_every_step_without_a_failure(sett
     with serving(settings) as address:
         done = locust(address, 4, BETTER_AUTH_SECRET=settings.better_auth_secret, LOAD_USERS=str(PEOPLE))
     assert done.returncode == 0, done.stdout + done.stderr
-    assert statistics(done).keys() == STEPS
+    assert statistics(done).keys() == STEPS | SEEDING
+    assert statistics(done)["seed: list"]["num_requests"] == PEOPLE
+    assert statistics(done)["seed: create"]["num_requests"] == PEOPLE * TASKS
     assert all(entry["num_requests"] > 0 for entry in statistics(done).values())
     assert not [entry["name"] for entry in statistics(done).values() if entry["num_failures"]]
 
@@ -98,7 +102,7 @@ def test_people_who_are_told_to_come_back_later_do_not_come_back_earlier(setting
     with refusing({"Retry-After": "60"}) as (address, asked):
         done = locust(address, 3, BETTER_AUTH_SECRET=settings.better_auth_secret)
     assert len(asked) == PEOPLE
-    assert statistics(done)["list"]["num_failures"] == PEOPLE
+    assert statistics(done)["seed: list"]["num_failures"] == PEOPLE
 
 
 def test_people_come_back_when_they_were_told_to(settings: Settings) -> None:

@@ -8,49 +8,70 @@ import json
 import sys
 from itertools import cycle
 from pathlib import Path
+from textwrap import fill
 from typing import Any
 
 import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator
 
 mpl.rcParams["svg.hashsalt"] = "tests.load.bench"  # the same results draw the same file
+mpl.rcParams["svg.fonttype"] = "none"  # text stays text: a quarter of the bytes, and it can be searched
+mpl.rcParams["font.size"] = 9  # points: 12 pixels on a page that shows the picture as wide as it is
+WIDTH = 830 / 96
+"""Inches: as wide as GitHub shows pictures, so that nothing is scaled."""
+
 OURS, OTHERS = "#1b6ca8", "#b9c4cc"
 PEERS = ("#d1495b", "#2e933c", "#e09f3e", "#7b4ea3", "#6d4c41", "#e377c2", "#708090", "#17a2a2", "#9a9a00", "#000000")
-COLUMNS = 3
+COLUMNS = 2
 PERCENTILES = {"p50": "p50", "p99": "p99", "p999": "p99.9"}
 
 
 def draw_throughput(results: dict[str, Any]) -> Figure:
-    titles = results["work"]
-    rows = -(-len(titles) // COLUMNS)
-    figure = Figure(figsize=(5.4 * COLUMNS, 2.9 * rows), layout="constrained")
-    axes = list(figure.subplots(rows, COLUMNS, squeeze=False).flat)
-    for axis, (work, title) in zip(axes, titles.items(), strict=False):
-        _bars(axis, results, work)
-        axis.set_title(title, loc="left", fontsize=11)
-    for axis in axes[len(titles) :]:
-        axis.set_visible(False)
-    figure.suptitle(f"Requests per second; {_circumstances(results)}", fontsize=10)
+    works = list(results["work"])
+    rows = [works[start : start + COLUMNS] for start in range(0, len(works), COLUMNS)]
+    names = [_measured(results, row) for row in rows]
+    heights = [0.23 * len(contenders) + 0.45 for contenders in names]
+    figure = Figure(figsize=(WIDTH, sum(heights) + 0.3), layout="constrained")
+    grid = figure.subplots(len(rows), COLUMNS, squeeze=False, sharey="row", height_ratios=heights)
+    for axes, row, contenders in zip(grid, rows, names, strict=True):
+        for axis, work in zip(axes, row, strict=False):
+            _bars(axis, results, work, list(contenders))
+            axis.set_title(results["work"][work], loc="left", fontsize=10, fontweight="bold")
+        for axis in axes[len(row) :]:
+            axis.set_visible(False)
+        axes[0].set_yticks(range(len(contenders)), contenders.values())  # once, at the left
+    _headline(figure, f"Requests per second; {_circumstances(results)}")
     return figure
+
+
+def _measured(results: dict[str, Any], works: list[str]) -> dict[str, str]:
+    """Return who was measured at any of these, from below."""
+    found = {one["contender"] for one in results["summaries"] if one["work"] in works}
+    return {key: name for key, name in reversed(results["contenders"].items()) if key in found}
 
 
 def draw_latency(results: dict[str, Any]) -> Figure:
     works = list(dict.fromkeys(one["work"] for one in results["summaries"]))
-    figure = Figure(figsize=(5.4 * len(PERCENTILES), 3.4 * len(works)), layout="constrained")
+    figure = Figure(figsize=(WIDTH, 2.8 * len(works) + 1.2), layout="constrained")
     grid = figure.subplots(len(works), len(PERCENTILES), squeeze=False, sharex="row", sharey="row")
     for axes, work in zip(grid, works, strict=True):
         for axis, (percentile, name) in zip(axes, PERCENTILES.items(), strict=True):
             _lines(axis, results, work, percentile)
-            axis.set_title(f"{results['work'][work]}, {name}", loc="left", fontsize=11)
+            axis.set_title(f"{results['work'][work]}, {name}", loc="left", fontsize=10, fontweight="bold")
     lines, names = figure.axes[0].get_legend_handles_labels()
-    figure.legend(lines, names, loc="outside lower center", ncols=4, fontsize=8)
-    figure.suptitle(
-        "Milliseconds from the moment a request was due, against requests per second, "
-        f"at shares of what each answers at most; {_circumstances(results)}",
-        fontsize=10,
+    figure.legend(lines, names, loc="outside lower center", ncols=3)
+    _headline(
+        figure,
+        "Milliseconds from the moment a request was due, against requests per second, at shares of what each answers "
+        f"at most; {_circumstances(results)}",
     )
     return figure
+
+
+def _headline(figure: Figure, text: str) -> None:
+    figure.suptitle(fill(text, 120), fontsize=9, x=0.01, horizontalalignment="left")
 
 
 def _circumstances(results: dict[str, Any]) -> str:
@@ -80,24 +101,30 @@ def _lines(axis: Axes, results: dict[str, Any], work: str, percentile: str) -> N
             linewidth=2 if contender == "ours" else 1,
         )
     axis.set(xscale="log", yscale="log")
+    axis.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     for scale in (axis.xaxis, axis.yaxis):
         scale.set_major_formatter("{x:,g}")
         scale.set_minor_formatter("")
-    axis.tick_params(labelsize=7, labelleft=True)
+    axis.tick_params(labelleft=True)
     axis.grid(visible=True, which="major", linewidth=0.3)
     axis.spines[["top", "right"]].set_visible(False)
 
 
-def _bars(axis: Axes, results: dict[str, Any], work: str) -> None:
-    summaries = [one for one in reversed(results["summaries"]) if one["work"] == work]
-    names = [results["contenders"][one["contender"]] for one in summaries]
-    medians = [one["throughput"] for one in summaries]
-    colours = [OURS if one["contender"].startswith("ours") else OTHERS for one in summaries]
-    bars = axis.barh(names, medians, color=colours, xerr=_ranges(results, work, summaries), error_kw={"lw": 0.8})
-    axis.bar_label(bars, fmt=" {:,.0f}", fontsize=7, padding=3)
-    axis.margins(x=0.18)
-    axis.tick_params(labelsize=7)
-    axis.spines[["top", "right"]].set_visible(False)
+def _bars(axis: Axes, results: dict[str, Any], work: str, contenders: list[str]) -> None:
+    """Draw a bar in the row of each contender that was measured at this."""
+    summaries = [one for one in results["summaries"] if one["work"] == work]
+    bars = axis.barh(
+        [contenders.index(one["contender"]) for one in summaries],
+        [one["throughput"] for one in summaries],
+        color=[OURS if one["contender"].startswith("ours") else OTHERS for one in summaries],
+        xerr=_ranges(results, work, summaries),
+        error_kw={"lw": 0.8},
+    )
+    axis.bar_label(bars, fmt=" {:,.0f}", padding=3)
+    axis.margins(x=0.22)
+    axis.tick_params(axis="y", length=0)
+    axis.xaxis.set_visible(False)  # each bar has its number
+    axis.spines[["top", "right", "bottom"]].set_visible(False)
 
 
 def _ranges(results: dict[str, Any], work: str, summaries: list[dict[str, Any]]) -> tuple[list[float], list[float]]:

@@ -1,21 +1,22 @@
 import re
 import shutil
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal
 
 import httpx
 import pytest
-from playwright.async_api import Page, async_playwright
+from playwright.async_api import Locator, Page, async_playwright, expect
 
 from app.asgi import create_app
+from app.auth.mint import mint
 from app.auth.tokens import TokenVerifier
 from app.db.database import Database
-from app.docs import DEVELOPMENT_USER
+from app.docs.page import DEVELOPMENT_USER
 from app.settings import Settings
-from tests.servers import serving
+from tests.conftest import SENSITIVE, random_user
 
 CHROMIUM: Final = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 FLAGS: Final = (
@@ -42,12 +43,18 @@ class Seen:
 
 
 @asynccontextmanager
-async def opened(address: str, folder: Path) -> AsyncIterator[tuple[Page, Seen]]:
+async def opened(
+    address: str, folder: Path, width: int = 1280, color_scheme: Literal["light", "dark"] = "light"
+) -> AsyncIterator[tuple[Page, Seen]]:
     """The documentation page in a browser with an empty profile, its operations rendered."""
     seen = Seen()
     async with async_playwright() as playwright:
         context = await playwright.chromium.launch_persistent_context(
-            folder, executable_path=CHROMIUM, args=FLAGS, viewport={"width": 1280, "height": 1600}
+            folder,
+            executable_path=CHROMIUM,
+            args=FLAGS,
+            viewport={"width": width, "height": 1600},
+            color_scheme=color_scheme,
         )
         page = context.pages[0]
         context.on("request", lambda request: seen.requests.append(request.url))
@@ -59,10 +66,21 @@ async def opened(address: str, folder: Path) -> AsyncIterator[tuple[Page, Seen]]
         await context.close()
 
 
-async def execute(page: Page, operation: str) -> tuple[str, str]:
-    """Open an operation, press Execute, and return the status and the body that the page shows."""
+async def unfolded(page: Page, operation: str) -> Locator:
+    """An operation with its parameters."""
     block = page.locator(f"[id$='-{operation}']")
     await block.locator(".opblock-summary").click()
+    await block.get_by_role("button", name="Execute").wait_for()
+    return block
+
+
+def task_id(block: Locator) -> Locator:
+    return block.get_by_placeholder("task_id")
+
+
+async def execute(page: Page, operation: str) -> tuple[str, str]:
+    """Open an operation, press Execute, and return the status and the body that the page shows."""
+    block = await unfolded(page, operation)
     await block.get_by_role("button", name="Execute").click()
     answer = block.locator(".live-responses-table .response")
     await answer.wait_for()
@@ -70,18 +88,6 @@ async def execute(page: Page, operation: str) -> tuple[str, str]:
         await answer.locator(".response-col_status").first.inner_text(),
         await answer.locator(".response-col_description").inner_text(),
     )
-
-
-@pytest.fixture
-def production(settings: Settings) -> Iterator[str]:
-    with serving(settings) as address:
-        yield address
-
-
-@pytest.fixture
-def development(settings: Settings) -> Iterator[str]:
-    with serving(replace(settings, development=True)) as address:
-        yield address
 
 
 @needs_chromium
@@ -95,6 +101,70 @@ async def test_in_development_the_page_creates_and_lists_tasks_at_once(developme
         assert "Buy milk" in listed
     assert seen.complaints == []
     assert {httpx.URL(url).copy_with(path="/", query=None) for url in seen.requests} == {httpx.URL(development + "/")}
+
+
+@needs_chromium
+async def test_ids_of_tasks_that_exist_are_filled_in_from_an_empty_account_on(development: str, tmp_path: Path) -> None:
+    async with opened(development, tmp_path) as (page, seen):
+        assert (await execute(page, "eraseAccount"))[0].startswith("204")
+        await expect(task_id(await unfolded(page, "getTask"))).to_have_value("")
+        status, created = await execute(page, "createTask")
+        assert status.startswith("201"), created
+        await expect(task_id(page.locator("[id$='-getTask']"))).to_have_value(re.compile("[1-9][0-9]*"))
+        for operation in ("putTask", "completeTask"):
+            status, written = await execute(page, operation)
+            assert status.startswith("200"), written
+        assert (await execute(page, "deleteTask"))[0].startswith("204")
+        await expect(task_id(page.locator("[id$='-getTask']"))).to_have_value("")
+    assert seen.complaints == []
+
+
+@needs_chromium
+async def test_a_pasted_bearer_prefix_does_no_harm(production: str, settings: Settings, tmp_path: Path) -> None:
+    token = mint(settings, random_user(), 600)
+    SENSITIVE.add(token)
+    async with opened(production, tmp_path) as (page, _):
+        await page.locator(".auth-wrapper .authorize").first.click()
+        await page.locator(".modal-ux input").fill(f"Bearer {token}")
+        await page.locator(".modal-ux button[type=submit]").click()
+        await page.locator(".modal-ux .btn-done").click()
+        status, listed = await execute(page, "listTasks")
+        assert status.startswith("200"), listed
+        curl = await page.locator(".curl-command").first.inner_text()
+        assert f"Bearer {token}" in curl
+        assert "Bearer Bearer" not in curl
+    async with httpx.AsyncClient(headers={"Authorization": f"Bearer Bearer {token}"}) as client:
+        assert (await client.get(f"{production}/api/me/tasks")).status_code == 401
+
+
+SCROLLS: Final = "[document.scrollingElement.scrollWidth, innerWidth]"
+LIGHTNESS: Final = """
+  (selector, property) => {
+    const value = getComputedStyle(document.querySelector(selector))[property];
+    return value.match(/[0-9.]+/g).slice(0, 3).reduce((sum, part) => sum + Number(part), 0) / 765;
+  }
+"""
+
+
+@needs_chromium
+@pytest.mark.parametrize(("width", "color_scheme"), [(390, "dark"), (1280, "light")])
+async def test_the_page_fits_its_window_and_the_colours_of_the_system(
+    development: str, tmp_path: Path, width: int, color_scheme: Literal["light", "dark"]
+) -> None:
+    async with opened(development, tmp_path, width, color_scheme) as (page, seen):
+        assert (await execute(page, "listTasks"))[0].startswith("200")
+        await unfolded(page, "createTask")
+        content, window = await page.evaluate(SCROLLS)
+        assert window == width
+        assert content <= window
+        dark = color_scheme == "dark"
+        for selector in ("body", ".opblock-body input", ".highlight-code pre"):
+            lightness = await page.evaluate(f"({LIGHTNESS})('{selector}', 'backgroundColor')")
+            assert lightness < 0.25 or not (dark or selector == ".highlight-code pre"), selector
+        for selector in (".info .title", ".opblock-body input", ".parameter__name", ".opblock-description-wrapper p"):
+            lightness = await page.evaluate(f"({LIGHTNESS})('{selector}', 'color')")
+            assert (lightness > 0.7) is dark, selector
+    assert seen.complaints == []
 
 
 @needs_chromium

@@ -1,0 +1,32 @@
+"""The pictures of docs/performance.md can be read where they are shown, about 830 pixels wide."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+SHOWN = 830
+PIXELS_PER_POINT = 96 / 72
+DOCS = Path(__file__).parents[2] / "docs"
+
+
+def sizes_of_text(svg: str) -> list[float]:
+    """Every text's height in pixels, on a page that shows the picture in that width."""
+    width = re.search(r'<svg [^>]*width="([\d.]+)pt"[^>]*viewBox="0 0 ([\d.]+) ', svg)
+    assert width
+    scale = min(float(width[1]) * PIXELS_PER_POINT, SHOWN) / float(width[2])
+    return [float(size) * scale for size in re.findall(r'<text style="[^"]*font-size: ([\d.]+)px', svg)]
+
+
+@pytest.mark.parametrize("name", ["performance.svg", "latency.svg"])
+def test_text_is_at_least_eleven_pixels_high(name: str) -> None:
+    sizes = sizes_of_text((DOCS / name).read_text())
+    assert len(sizes) > 20
+    assert min(sizes) >= 11
+
+
+def test_a_contender_is_named_once_in_a_row_of_two() -> None:
+    svg = (DOCS / "performance.svg").read_text()
+    titles = re.findall(r'<text style="font-weight: 700;', svg)
+    assert titles
+    assert svg.count(">this service</text>") == -(-len(titles) // 2)
