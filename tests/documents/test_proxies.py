@@ -1,0 +1,148 @@
+"""The proxies of docs/security.md, real ones before a real server: what clients send and get passes unharmed."""
+
+import socket
+import ssl
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import httpx
+import pytest
+
+from app.auth.mint import mint
+from app.db import migrations
+from app.settings import Settings
+from tests.conftest import SENSITIVE, random_user
+from tests.documents.proxies import HOST, PROXIES, check, program, proxy
+from tests.processes import Server, copied_project, free_port
+
+TASKS = "/api/me/tasks"
+GOOD, BAD = "127.0.0.1", "127.0.0.2"
+
+
+class Front:
+    """A proxy that clients at any address of the loopback reach under its public name."""
+
+    def __init__(self, settings: Settings, port: int, authority: str) -> None:
+        self._settings = settings
+        self._port = port
+        self.context = ssl.create_default_context(cadata=authority)
+
+    def client(self, address: str = GOOD) -> httpx.Client:
+        """Speak for a new user."""
+        token = mint(self._settings, random_user(), 600)
+        SENSITIVE.add(token)
+        return httpx.Client(
+            transport=Named(verify=self.context, local_address=address),
+            base_url=f"https://127.0.0.1:{self._port}",
+            headers={"Host": HOST, "Authorization": f"Bearer {token}"},
+        )
+
+    def send(self, data: bytes) -> bytes:
+        """Send bytes, and read until the proxy ends the connection or says a whole head."""
+        with (
+            socket.create_connection(("127.0.0.1", self._port), timeout=10) as plain,
+            self.context.wrap_socket(plain, server_hostname=HOST) as connection,
+        ):
+            connection.sendall(data)
+            received = b""
+            while b"\r\n\r\n" not in received and (piece := connection.recv(65536)):
+                received += piece
+            return received
+
+
+class Named(httpx.HTTPTransport):
+    """Asks for the name of the proxy, wherever it listens."""
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        request.extensions["sni_hostname"] = HOST
+        return super().handle_request(request)
+
+
+@pytest.fixture(params=PROXIES)
+def name(request: pytest.FixtureRequest) -> str:
+    name: str = request.param
+    if not program(name):
+        pytest.skip(f"needs {name}: Debian's packages caddy and nginx-light")
+    return name
+
+
+@pytest.fixture(scope="module")
+def service(create_database: Callable[[], str], settings: Settings) -> Iterator[tuple[str, Settings]]:
+    """A server that believes the proxy on its own machine, and lets refused tokens wait soon."""
+    given = replace(settings, database_url=create_database())
+    migrations.upgrade(given)
+    with copied_project() as folder:
+        server = Server(
+            folder,
+            port=free_port(),
+            DATABASE_URL=given.database_url,
+            BETTER_AUTH_SECRET=given.better_auth_secret,
+            BODY_TIMEOUT="1",
+            RATE_LIMIT_WRITES="5/hour",
+            RATE_LIMIT_FAILED_AUTH="2/hour",
+            TRUSTED_PROXIES="127.0.0.1",
+        ).serving()
+        yield server.url.removeprefix("http://"), given
+        server.close()
+
+
+@pytest.fixture
+def front(name: str, service: tuple[str, Settings], tmp_path: Path) -> Iterator[Front]:
+    address, settings = service
+    with proxy(name, program(name) or name, tmp_path, address) as (port, authority):
+        yield Front(settings, port, authority)
+
+
+def test_the_example_is_one_that_the_proxy_takes(name: str, tmp_path: Path) -> None:
+    done = check(name, program(name) or name, tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "warn" not in done.stderr.lower()
+
+
+def test_tasks_and_validators_pass(front: Front) -> None:
+    with front.client() as client:
+        created = client.post(TASKS, json={"title": "Milk & <eggs>"})
+        assert created.status_code == 201
+        task = client.get(created.headers["Location"])
+        assert task.json() == created.json()
+        assert client.get(created.headers["Location"], headers={"If-None-Match": task.headers["ETag"]}).status_code == 304
+        listed = client.get(TASKS)
+        again = client.get(TASKS, headers={"If-None-Match": listed.headers["ETag"]})
+        assert (again.status_code, again.headers["ETag"]) == (304, listed.headers["ETag"])
+        stale = client.patch(created.headers["Location"], json={"title": "No"}, headers={"If-Match": '"1"'})
+        assert (stale.status_code, stale.json()["code"]) == (412, "stale_revision")
+        assert listed.headers.get_list("Strict-Transport-Security") == ["max-age=31536000"]
+        assert "Server" not in created.headers or created.headers["Server"] in {"Caddy", "nginx"}
+
+
+def test_refusals_are_those_of_the_service(front: Front) -> None:
+    with front.client() as client:
+        long = client.post(TASKS, json={"title": "x" * 200_000})
+        assert (long.status_code, long.json()["code"]) == (413, "payload_too_large")
+        created = [client.post(TASKS, json={"title": "Milk"}) for _ in range(6)]
+        assert {answer.status_code for answer in created} == {201, 429}
+        assert int(created[-1].headers["Retry-After"]) > 0
+        assert created[-1].json()["code"] == "too_many_requests"
+        authorization = client.headers["Authorization"]
+    head = f"POST {TASKS} HTTP/1.1\r\nHost: {HOST}\r\nAuthorization: {authorization}\r\nContent-Type: application/json\r\n"
+    late = front.send(head.encode() + b"Content-Length: 100\r\n\r\n{")
+    assert late.startswith(b"HTTP/1.1 408 ")
+
+
+def test_each_client_has_its_own_count_and_cannot_choose_its_address(front: Front, name: str) -> None:
+    bad, other = (f"127.{number}.0.{len(name)}" for number in (1, 2))
+    invented = [{"X-Forwarded-For": "198.51.100.1"}, {"Forwarded": "for=198.51.100.2"}, {"X-Forwarded-For": "127.0.0.1"}]
+    with front.client(bad) as client:
+        refused = [client.get(TASKS, headers={"Authorization": "Bearer a.b.c", **header}) for header in invented]
+        assert [answer.status_code for answer in refused] == [401, 401, 429]
+        assert client.get(TASKS).status_code == 200
+    with front.client(other) as client:
+        assert client.get(TASKS, headers={"Authorization": "Bearer a.b.c"}).status_code == 401
+
+
+def test_an_upgrade_changes_nothing(front: Front) -> None:
+    with front.client() as client:
+        upgrade = {"Connection": "Upgrade, HTTP2-Settings", "Upgrade": "h2c", "HTTP2-Settings": "AAMAAABkAAQAAP__"}
+        assert client.post(TASKS, json={"title": "Milk"}, headers=upgrade).status_code == 201
+        assert [task["title"] for task in client.get(TASKS).json()] == ["Milk"]
