@@ -24,6 +24,7 @@ from app.http.body import StrictRequest
 from app.http.cross_origin import CrossOrigin
 from app.http.outermost import Application
 from app.origins import Origins
+from app.ratelimit.limiter import RateLimiter
 from app.server import Lifecycle
 from app.settings import Settings, get_settings
 from app.tasks.aliases import own_address
@@ -34,7 +35,7 @@ from app.users.controller import UserController
 from app.users.openapi import name_priorities
 from app.users.repository import UserStore
 
-EXPOSED: Final = ["ETag", "Link", "Location", "Retry-After", "X-Request-Id"]
+EXPOSED: Final = ["ETag", "Link", "Location", "RateLimit", "RateLimit-Policy", "Retry-After", "X-Request-Id"]
 
 
 def create_app(settings: Settings | None = None) -> Litestar:
@@ -52,7 +53,8 @@ def create_app(settings: Settings | None = None) -> Litestar:
     )
     users = UserStore(database, priority_names=settings.priority_names)
     verifier = TokenVerifier(settings, database)
-    bearer = BearerToken(verifier)
+    limiter = RateLimiter(settings)
+    bearer = BearerToken(verifier, limiter)
     app = Application(
         direct=settings.direct_dispatch,
         check=bearer.check,
@@ -75,7 +77,8 @@ def create_app(settings: Settings | None = None) -> Litestar:
             "users": Provide(lambda: users, use_cache=True, sync_to_thread=False),
         },
         middleware=[bearer],
-        on_shutdown=[database.close, logs.STDOUT.finish],
+        on_startup=[limiter.open],
+        on_shutdown=[database.close, limiter.close, logs.STDOUT.finish],
         exception_handlers={HTTPException: respond, Exception: respond},
         request_class=StrictRequest,
         request_max_body_size=settings.max_body_bytes,

@@ -139,10 +139,15 @@ class UnstorableValue(Problem):
 
 
 class TooManyRequests(Problem):
-    """As many requests of this user wait as may; this one was not looked at."""
+    """A rate limit is reached, or as many requests of this user wait as may; this one was not looked at."""
 
     status, code, headers = 429, "too_many_requests", RETRY_SOON
-    detail = "Too many of your requests wait already; try again in a moment"
+    detail = "Too many requests; send fewer at once, and wait before the next one"
+
+    def __init__(self, retry_after: int = 1) -> None:
+        super().__init__()
+        self.retry_after = retry_after
+        self.headers = {"Retry-After": str(retry_after)}
 
 
 class HeaderFieldsTooLarge(Problem):

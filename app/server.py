@@ -65,7 +65,7 @@ def run(settings: Settings, *, host: str, port: int, **options: Any) -> None:
             ws="none",
             http=cast("Any", ProtocolFactory(settings)),
             headers=_headers(settings),
-            proxy_headers=False,  # nothing here depends on the client's address or scheme
+            proxy_headers=False,  # app/ratelimit/client_address.py reads them, and believes only TRUSTED_PROXIES
             timeout_keep_alive=75,  # longer than load balancers' usual 60 s, so that not we close idle connections
             timeout_graceful_shutdown=settings.shutdown_timeout,
             **options,

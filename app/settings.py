@@ -13,7 +13,8 @@ from typing import Annotated, Any, Final, Literal, Self, get_args, get_type_hint
 from dotenv import dotenv_values
 from msgspec import Meta, ValidationError, convert
 
-from app import origins
+from app import origins, quotas
+from app.quotas import Limit
 
 VERSION: Final = "0.1.0"
 
@@ -113,6 +114,16 @@ class Settings:
     cors_origins: tuple[str, ...] = ()
     """Origins that browsers may call from, comma-separated; `https://*.example.com` is any name one below, and `*` any
     origin, both without credentials."""
+    rate_limit: Limit | None = field(default=Limit(600, 60))
+    """Requests of a user, such as `600/minute`; further ones are answered 429. `off` for none."""
+    rate_limit_writes: Limit | None = field(default=Limit(300, 60))
+    """The same for writes, which count in both. A client that reads after each write meets the two at the same time."""
+    rate_limit_failed_auth: Limit | None = field(default=Limit(30, 60))
+    """Requests of a client address that are answered 401; further ones are 429. Valid tokens are still served."""
+    rate_limit_url: str = field(default="", repr=False)
+    """Redis or Valkey server that counts for all workers and hosts. Default each worker by itself."""
+    trusted_proxies: tuple[str, ...] = ()
+    """Networks whose `Forwarded` and `X-Forwarded-For` are believed, comma-separated; `unix` for Unix sockets."""
     shutdown_delay: Annotated[float, Meta(ge=0, le=60)] = 1.0
     """Seconds from SIGTERM in which requests are still taken, while `/ready` is 503."""
     shutdown_timeout: Annotated[int, Meta(ge=1, le=60)] = 7
@@ -248,4 +259,9 @@ SPLITTERS: Final = {
     "jwt_audience": _list,
     "list_envelope": _identifier,
     "cors_origins": origins.read,
+    "rate_limit": quotas.limit,
+    "rate_limit_writes": quotas.limit,
+    "rate_limit_failed_auth": quotas.limit,
+    "rate_limit_url": quotas.server,
+    "trusted_proxies": quotas.proxies,
 }

@@ -18,10 +18,12 @@ from app.asgi import create_app
 from app.auth.mint import mint
 from app.db import migrations
 from app.development import postgres
+from app.quotas import Limit
 from app.settings import Settings
 
 FOLDER = Path(".dev") / "tests" / os.environ.get("PYTEST_XDIST_WORKER", "alone")
 ORIGIN = "https://app.example.org"
+NEVER_REACHED = Limit(100_000_000, 60)
 
 hypothesis.settings.register_profile("long", max_examples=5000)
 
@@ -100,6 +102,9 @@ def settings(create_database: Callable[[], str]) -> Settings:
         better_auth_secret=secrets.token_urlsafe(32),
         cors_origins=(ORIGIN,),
         database_pool_size=20,
+        rate_limit=NEVER_REACHED,
+        rate_limit_writes=NEVER_REACHED,
+        rate_limit_failed_auth=NEVER_REACHED,
     )
     SENSITIVE.add(settings.better_auth_secret)
     migrations.upgrade(settings)

@@ -18,6 +18,9 @@ from typing import ClassVar
 import psutil  # type: ignore[import-untyped]
 
 ROOT = Path(__file__).parents[1]
+NEVER_LIMITED = dict.fromkeys(("RATE_LIMIT", "RATE_LIMIT_WRITES", "RATE_LIMIT_FAILED_AUTH"), "100000000/minute")
+"""Production counts requests; these are limits that no test and no load reaches."""
+
 START_SECONDS = 60
 END_SECONDS = 10
 

@@ -30,9 +30,12 @@ class Server(uvicorn.Server):
 
 
 @contextlib.contextmanager
-def serving(settings: Settings, *, app: Any = None, loop: Literal["auto", "asyncio"] = "auto") -> Iterator[str]:
+def serving(
+    settings: Settings, host: str = "127.0.0.1", *, app: Any = None, loop: Literal["auto", "asyncio"] = "auto"
+) -> Iterator[str]:
     """Serve an application on a free port of the loopback, in an event loop of its own; yields the address."""
-    with socket.create_server(("127.0.0.1", 0)) as listening:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.create_server((host, 0), family=family) as listening:
         config = uvicorn.Config(
             app or create_app(settings),
             http=cast("Any", ProtocolFactory(settings)),
@@ -40,6 +43,7 @@ def serving(settings: Settings, *, app: Any = None, loop: Literal["auto", "async
             access_log=False,
             server_header=False,
             loop=loop,
+            proxy_headers=False,
         )
         server = Server(config)
         thread = threading.Thread(target=server.run, args=([listening],))
@@ -47,7 +51,7 @@ def serving(settings: Settings, *, app: Any = None, loop: Literal["auto", "async
         try:
             server.ready.wait()
             assert server.started
-            yield f"http://127.0.0.1:{listening.getsockname()[1]}"
+            yield f"http://{f'[{host}]' if ':' in host else host}:{listening.getsockname()[1]}"
         finally:
             server.should_exit = True
             thread.join()

@@ -14,6 +14,7 @@ from msgspec import defstruct, json, to_builtins
 
 from app.errors import MEDIA_TYPE, ProblemDetails
 from app.http.answers import JSONResponse
+from app.quotas import Limit
 from app.settings import PriorityCase, Settings
 from tests.conftest import client_of, random_user, running
 
@@ -50,15 +51,16 @@ CAUSES: Final[dict[str, dict[str, Any]]] = {
     "the body is a form": {"content": b"title=t", "headers": {"Content-Type": "application/x-www-form-urlencoded"}},
     "a field breaks a rule": {"content": b'{"title": "", "completed": "yes"}'},
     "a parameter breaks a rule": {"params": {"limit": "0"}},
+    "there were too many requests": {"limited": True},
     "the database is away": {"away": True},
     "the process ends": {"draining": True},
 }
 
 
 class Service:
-    """The application in one of its configurations, beside one whose database cannot be reached."""
+    """The application in one of its configurations, beside one without a database, and one that serves little."""
 
-    def __init__(self, app: Litestar, away: Litestar, settings: Settings) -> None:
+    def __init__(self, app: Litestar, away: Litestar, limited: Litestar, settings: Settings) -> None:
         self.settings = settings
         self.document = app.openapi_schema.to_schema()
         self.operations: dict[str, tuple[str, str, Any]] = {
@@ -73,7 +75,7 @@ class Service:
             for handler, _ in route.route_handler_map.values()
         }
         self.app = app
-        self._away = away
+        self._others = {"away": away, "limited": limited}
 
     async def answer(self, operation: str, cause: str) -> httpx.Response:
         """What the operation answers a new user who has two tasks, given that cause."""
@@ -89,8 +91,10 @@ class Service:
         body = given.get("content", json.encode(BODIES[operation]) if operation in BODIES else None)
         if body is not None:
             headers.setdefault("Content-Type", "application/json")
-        app = self._away if "away" in given else self.app
+        app = next((app for name, app in self._others.items() if name in given), self.app)
         async with client_of(app, self.settings, user_id) as client:
+            if "limited" in given:
+                await client.get("/api/me")  # the only one that is served
             app.state.lifecycle.draining = "draining" in given
             try:
                 return await client.request(
@@ -159,7 +163,9 @@ async def service(request: pytest.FixtureRequest, settings: Settings) -> AsyncIt
             database_cold_start_timeout=0.1,
         )
         app = await stack.enter_async_context(running(settings))
-        yield Service(app, await stack.enter_async_context(running(nowhere)), settings)
+        away = await stack.enter_async_context(running(nowhere))
+        limited = await stack.enter_async_context(running(replace(settings, rate_limit=Limit(1, 60))))
+        yield Service(app, away, limited, settings)
 
 
 async def test_every_answer_is_documented_and_every_documented_answer_is_given(service: Service) -> None:

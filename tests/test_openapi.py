@@ -144,9 +144,10 @@ def test_every_answer_has_its_headers(document: dict[str, Any]) -> None:
             expected |= {"Link"} if (name, status) == ("listTasks", "200") else set()
             expected |= {"WWW-Authenticate"} if status == "401" else set()
             expected |= {"Retry-After"} if status in {"429", "503"} else set()
+            expected |= {"RateLimit", "RateLimit-Policy"} if operation.get("security") is None else set()
             assert response["headers"].keys() == expected, (name, status)
             optional = {header for header in expected if not response["headers"][header].get("required")}
-            assert optional == expected & {"Link"}
+            assert optional == expected & {"Link", "RateLimit", "RateLimit-Policy"}
 
 
 def test_every_error_is_a_problem_with_its_own_example(document: dict[str, Any]) -> None:

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from app.quotas import Limit
 from app.settings import EMBEDDED_DATABASE_URL, Settings, SettingsError, get_settings
 
 # the same in every process, for they stand in the names of tests
@@ -49,6 +50,13 @@ def test_development_is_where_the_database_is_the_embedded_one() -> None:
         ("LIST_ENVELOPE", "_" + "a" * 30 + "9", "_" + "a" * 30 + "9"),
         ("CORS_ORIGINS", "*", ("*",)),
         ("CORS_ORIGINS", "https://a.example.org/, http://localhost:3000", ("https://a.example.org", "http://localhost:3000")),
+        ("RATE_LIMIT", "10/second", Limit(10, 1)),
+        ("RATE_LIMIT", "off", None),
+        ("RATE_LIMIT_WRITES", "5000/hour", Limit(5000, 3600)),
+        ("RATE_LIMIT_FAILED_AUTH", "100/day", Limit(100, 86400)),
+        ("RATE_LIMIT_URL", "redis://:hushhush@cache:6380/1", "redis://:hushhush@cache:6380/1"),
+        ("RATE_LIMIT_URL", "valkeys://[::1]", "valkeys://[::1]"),
+        ("TRUSTED_PROXIES", "10.0.0.0/8, ::1,unix", ("10.0.0.0/8", "::1", "unix")),
         ("CORS_ORIGINS", "https://*.example.org, capacitor://localhost", ("https://*.example.org", "capacitor://localhost")),
         ("CORS_ORIGINS", "HTTPS://App.Example.org:443/,http://a:80", ("https://app.example.org", "http://a")),
         ("CORS_ORIGINS", "https://*.A.b:443", ("https://*.a.b",)),
@@ -107,6 +115,17 @@ def test_variable_sets_its_field(variable: str, text: str, value: object) -> Non
         ("CORS_ORIGINS", "null"),
         ("CORS_ORIGINS", "https://a.example.org https://b.example.org"),
         ("CORS_ORIGINS", "https://app.example.org/path"),
+        ("RATE_LIMIT", "0/minute"),
+        ("RATE_LIMIT", "600"),
+        ("RATE_LIMIT", "600/fortnight"),
+        ("RATE_LIMIT_WRITES", "-1/minute"),
+        ("RATE_LIMIT_FAILED_AUTH", "1000000000/minute"),
+        ("RATE_LIMIT_URL", "http://cache:6379"),
+        ("RATE_LIMIT_URL", "redis://:hushhush@:6379"),
+        ("RATE_LIMIT_URL", "redis://cache:hushhush"),
+        ("RATE_LIMIT_URL", "redis://cache/hushhush"),
+        ("TRUSTED_PROXIES", "10.0.0.1/8"),
+        ("TRUSTED_PROXIES", "10.0.0.0/8,proxy.example.org"),
         ("LOG_LEVEL", "loud"),
         ("LOG_FORMAT", "xml"),
     ],
@@ -188,10 +207,14 @@ def test_either_variable_for_secrets_is_enough_and_the_list_comes_first() -> Non
 
 
 def test_representation_shows_no_secret_and_no_password() -> None:
-    more = {"BETTER_AUTH_SECRETS": f"1:{OLD}", "DATABASE_URL_UNPOOLED": "unpooled-url"}
+    more = {
+        "BETTER_AUTH_SECRETS": f"1:{OLD}",
+        "DATABASE_URL_UNPOOLED": "unpooled-url",
+        "RATE_LIMIT_URL": "redis://:counting@cache",
+    }
     shown = repr(Settings.from_env({**PRODUCTION, **more}))
     assert "log_level='info'" in shown
-    for hidden in (SECRET, OLD, "hushhush", "unpooled-url"):
+    for hidden in (SECRET, OLD, "hushhush", "unpooled-url", "counting"):
         assert hidden not in shown
 
 

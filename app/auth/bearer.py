@@ -11,6 +11,7 @@ from litestar.types import ASGIApp, HTTPScope, Receive, Scope, Send
 from app.auth.caller import Caller, Refused
 from app.auth.tokens import TokenVerifier
 from app.errors import Problem
+from app.ratelimit.limiter import RateLimiter
 
 PUBLIC: Final = {"public": True}  # options of a handler that needs no token; exemptions are marked here, never by path
 ME: Final = "me"  # stands for the caller's own id in every path
@@ -42,8 +43,9 @@ class BearerToken(ASGIMiddleware):
     scopes = (ScopeType.HTTP,)
     exclude_opt_key = "public"
 
-    def __init__(self, verifier: TokenVerifier) -> None:
+    def __init__(self, verifier: TokenVerifier, limiter: RateLimiter | None = None) -> None:
         self._verifier = verifier
+        self._limiter = limiter
 
     async def handle(self, scope: Scope, receive: Receive, send: Send, next_app: ASGIApp) -> None:
         """Check every method but OPTIONS, which tells no more than the documentation."""
@@ -52,23 +54,36 @@ class BearerToken(ASGIMiddleware):
         await next_app(scope, receive, send)
 
     async def check(self, scope: HTTPScope) -> None:
-        """Put the caller into the scope. Raises what `authenticate` and `require_own_path` raise."""
-        caller = scope["user"] = await authenticate(scope, self._verifier)
+        """Put the caller into the scope. Raises what `authenticate`, the limiter and `require_own_path` raise."""
+        limiter = self._limiter
+        try:
+            caller = scope["user"] = await authenticate(scope, self._verifier, limiter)
+        except Unauthorized:
+            if limiter is not None:
+                await limiter.refusal(scope)
+            raise
+        if limiter is not None:
+            await limiter.request(scope, caller.id)
         require_own_path(scope["path_params"].get("user_id"), caller)
 
 
-async def authenticate(scope: HTTPScope, verifier: TokenVerifier) -> Caller:
+async def authenticate(scope: HTTPScope, verifier: TokenVerifier, limiter: RateLimiter | None = None) -> Caller:
     """Return whose token the one header `Authorization: Bearer` carries (RFC 6750); cookies and URLs are never read.
 
-    Raises Unauthorized, or a Problem (503) if nobody can tell now.
+    Raises Unauthorized, TooManyRequests, or a Problem (503) if nobody can tell now.
     """
     sent = [value for name, value in scope["headers"] if name == b"authorization"]
     try:
         token = _token(sent)
-        return verifier.remembered(token) or await verifier.verify(token)  # saves a coroutine for most requests
+        caller = verifier.remembered(token)
+        if caller is None:  # which saves a coroutine for most requests
+            if limiter is not None:
+                limiter.refuse_again(scope)
+            caller = await verifier.verify(token)
     except Refused as refusal:
         logger.debug("token refused", reason=refusal.reason, request_id=scope["state"].get("request_id"))
         raise Unauthorized(sent=bool(sent)) from None
+    return caller
 
 
 def require_own_path(user_id: str | None, caller: Caller) -> None:

@@ -28,6 +28,9 @@ def missing(given: Mapping[str, str | None]) -> dict[str, str]:
         "DATABASE_URL": url,
         EMBEDDED_DATABASE_URL: url,
         "LOG_FORMAT": "console",
+        "RATE_LIMIT": "off",
+        "RATE_LIMIT_WRITES": "off",
+        "RATE_LIMIT_FAILED_AUTH": "off",
         "SHUTDOWN_DELAY": "0",
     }
     if named.isdisjoint({"BETTER_AUTH_SECRET", "BETTER_AUTH_SECRETS"}):

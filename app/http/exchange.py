@@ -118,6 +118,7 @@ class Exchange:
         headers += [(b"x-request-id", self.request_id.encode()), *EVERYWHERE, *cross_origin.headers(self._scope)]
         if b"content-security-policy" not in names:
             headers.append(NO_PAGE)
+        headers += self._scope["state"].get("rate_limit", ())
         if b"cache-control" in names:
             headers += cross_origin.vary
         elif self.status >= FIRST_ERROR:

@@ -52,6 +52,16 @@ REQUEST_ID: Final = header(
 ETAG: Final = header(
     "The revision, quoted; for If-None-Match and If-Match.", '"1795336200123456"', pattern='^"[0-9]+"$'
 )
+QUOTAS: Final = {
+    "RateLimit": header(
+        "By limit, how many more requests are served (`r`) within so many seconds (`t`); at 0, when the next one is.",
+        '"user";r=599;t=60',
+        required=False,
+    ),
+    "RateLimit-Policy": header(
+        "By limit, how many requests are served (`q`) in so many seconds (`w`).", '"user";q=600;w=60', required=False
+    ),
+}
 OF_PROBLEMS: Final = {
     "WWW-Authenticate": header("The scheme to authenticate with.", "Bearer"),
     "Retry-After": header("Seconds to wait.", RETRY_SOON["Retry-After"], pattern="^[0-9]+$"),
@@ -156,7 +166,7 @@ def _completed(response: OpenAPIResponse, status: int, said: Mapping[str, Any]) 
         headers = {"ETag": ETAG}
     elif status == HTTPStatus.NO_CONTENT:
         response.content = None
-    response.headers = {"X-Request-Id": REQUEST_ID, **headers}
+    response.headers = {"X-Request-Id": REQUEST_ID, **headers, **({} if said.get("public") else QUOTAS)}
     for content in (response.content or {}).values():
         content.example = example
     return response

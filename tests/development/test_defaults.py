@@ -6,6 +6,7 @@ import pytest
 
 from app.development import postgres
 from app.development.defaults import missing
+from app.quotas import Limit
 from app.settings import Settings, SettingsError
 
 SECRET = secrets.token_urlsafe(32)
@@ -26,12 +27,14 @@ def test_nothing_has_to_be_set() -> None:
     assert settings.database_url == postgres.url()
     assert settings.secrets == ((Path(".dev") / "secret").read_text(),)
     assert (settings.log_format, settings.cors_origins, settings.shutdown_delay) == ("console", (), 0)
+    assert (settings.rate_limit, settings.rate_limit_writes, settings.rate_limit_failed_auth) == (None, None, None)
 
 
 def test_what_is_set_has_precedence_and_draws_no_secret() -> None:
     settings = completed({"BETTER_AUTH_SECRET": SECRET, "LOG_FORMAT": "json", "CORS_ORIGINS": "https://a.test"})
     assert (settings.secrets, settings.log_format, settings.development) == ((SECRET,), "json", True)
     assert settings.cors_origins == ("https://a.test",)
+    assert completed({"BETTER_AUTH_SECRET": SECRET, "RATE_LIMIT": "5/second"}).rate_limit == Limit(5, 1)
     assert not Path(".dev").exists()
 
 

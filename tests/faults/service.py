@@ -8,7 +8,7 @@ from pathlib import Path
 from app.auth.mint import mint
 from app.settings import Settings
 from tests.faults.client import Client
-from tests.processes import END_SECONDS, Server, free_port
+from tests.processes import END_SECONDS, NEVER_LIMITED, Server, free_port
 
 TOKEN_SECONDS = 86_400
 
@@ -22,6 +22,7 @@ class Service:
         self._variables = {
             "DATABASE_URL": settings.database_url,
             "BETTER_AUTH_SECRET": settings.better_auth_secret,
+            **NEVER_LIMITED,
             **variables,
         }
         self.server: Server

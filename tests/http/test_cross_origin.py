@@ -20,6 +20,7 @@ from app.settings import Settings
 from tests.conftest import client_of, random_user, running
 from tests.processes import Server, copied_project
 
+EXPOSED = "ETag, Link, Location, RateLimit, RateLimit-Policy, Retry-After, X-Request-Id"
 TASKS: Final = "/api/me/tasks"
 EXACT: Final = "https://app.example.org"
 BELOW: Final = "https://preview-7.example.com"
@@ -75,7 +76,7 @@ def test_an_origin_of_the_list_may_read_everything_with_credentials(client: http
         assert of_protocol(answer.headers) == {
             "access-control-allow-origin": EXACT,
             "access-control-allow-credentials": "true",
-            "access-control-expose-headers": "ETag, Link, Location, Retry-After, X-Request-Id",
+            "access-control-expose-headers": EXPOSED,
         }
         assert varying(answer.headers).count("Origin") == 1
 
@@ -83,7 +84,7 @@ def test_an_origin_of_the_list_may_read_everything_with_credentials(client: http
 def test_one_below_a_wildcard_may_too_but_never_with_credentials(client: httpx.Client) -> None:
     assert of_protocol(client.get(TASKS, headers={"Origin": BELOW, "Cookie": "a=b"}).headers) == {
         "access-control-allow-origin": BELOW,
-        "access-control-expose-headers": "ETag, Link, Location, Retry-After, X-Request-Id",
+        "access-control-expose-headers": EXPOSED,
     }
     preflight = client.options(TASKS, headers={"Origin": BELOW, **PREFLIGHT})
     assert preflight.status_code == 204

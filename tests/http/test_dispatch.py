@@ -28,6 +28,8 @@ from app.http.answers import JSONResponse
 from app.http.body import StrictRequest
 from app.http.dispatch import Table
 from app.logs import AccessLine
+from app.quotas import Limit
+from app.ratelimit import memory
 from app.settings import Settings
 from tests.conftest import ORIGIN
 from tests.http.requests import (
@@ -149,6 +151,7 @@ async def both(configured: Settings, world: World) -> AsyncIterator[tuple[Litest
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Database, "fetch", property(world.fetch_of))
         patch.setattr(logs, "access", lambda _: world.log)
+        patch.setattr(memory, "monotonic", lambda: 1000.0)
         patch.setattr(exchange, "REQUEST_IDS", repeat("0123456789abcdef"))
         direct = create_app(replace(configured, direct_dispatch=True))
         reference = create_app(replace(configured, direct_dispatch=False))
@@ -251,6 +254,33 @@ def test_every_route_with_data_is_called_directly_and_the_rest_is_left_to_litest
 ) -> None:
     direct, _ = both
     assert {f"{method} {path}" for method, path in Table(direct, check).routes()} == DIRECT
+
+
+async def test_limits_are_the_same_for_direct_calls_and_for_litestar(
+    configured: Settings, world: World, tokens: dict[bytes, bytes], both: tuple[Litestar, Litestar]
+) -> None:
+    del both  # has put the world in place
+    world.outcome = "found"
+    few = replace(
+        configured, rate_limit=Limit(4, 60), rate_limit_writes=Limit(2, 60), rate_limit_failed_auth=Limit(1, 60)
+    )
+    direct, reference = (create_app(replace(few, direct_dispatch=way)) for way in (True, False))
+    asked = [
+        *[(CREATE, 201)] * 2,
+        (CREATE, 429),
+        (LIST_OF_ANOTHER_ORIGIN, 200),
+        *[(structs.replace(LIST_OF_ANOTHER_ORIGIN, method="HEAD"), 429)] * 2,
+        (structs.replace(CREATE, path="/api/somebody-else/tasks"), 429),
+        (structs.replace(CREATE, method="OPTIONS"), 204),
+        (structs.replace(LIST_OF_ANOTHER_ORIGIN, path="/health"), 200),
+        (structs.replace(CREATE, headers=[]), 401),
+        *[(structs.replace(CREATE, headers=[]), 429)] * 2,
+    ]
+    for request, status in asked:
+        expected = await answer(reference, request.scope(tokens), request.messages()), world.take()
+        assert expected[0][0] == status
+        assert (await answer(direct, request.scope(tokens), request.messages()), world.take()) == expected
+        assert bool(expected[1][0]) == (status in {200, 201} and request.path != "/health")
 
 
 async def check(scope: Any) -> None:

@@ -20,6 +20,7 @@ import msgspec
 from app.db import migrations
 from app.development import postgres
 from app.settings import Settings
+from tests.conftest import NEVER_REACHED
 from tests.load.growth_measure import Table, Timer, opened
 from tests.load.growth_seed import BIG, probe_ids, seed
 
@@ -81,6 +82,7 @@ async def seeded(url: str, tasks: int, big: int) -> Settings:
         list_cache_bytes=0,
         database_pool_size=1,
         log_level="warning",
+        rate_limit=NEVER_REACHED,
     )
     admin = await asyncpg.connect(url)
     if not await admin.fetchval("SELECT 1 FROM pg_database WHERE datname = $1", name):

@@ -25,6 +25,7 @@ from app.db.database import Database
 from app.db.statement import Statement
 from app.settings import Settings
 from app.tasks.aliases import own_address
+from tests.conftest import NEVER_REACHED
 
 USER: Final = "user"
 REVISION: Final = 1795336200123456
@@ -108,7 +109,7 @@ class OwnNames(Case):
             assert own_address("GET", self._path) is None
 
 
-def cases(app: Litestar, cold: Litestar, token: str) -> dict[str, Case]:
+def cases(app: Litestar, cold: Litestar, unlimited: Litestar, token: str) -> dict[str, Case]:
     headers = [
         (b"host", b"127.0.0.1:8000"),
         (b"authorization", b"Bearer " + token.encode()),
@@ -122,6 +123,7 @@ def cases(app: Litestar, cold: Litestar, token: str) -> dict[str, Case]:
         "list, cold": Case(cold, path, headers, 200),
         "list, If-None-Match": Case(app, path, held, 304),
         "one task": Case(app, f"{path}/1", headers, 200),
+        "one task, no rate limits": Case(unlimited, f"{path}/1", headers, 200),
         "one task, If-None-Match": Case(app, f"{path}/1", held, 304),
         "list by another path": Case(app, "/api/v1/tasks", headers, 200),
         "a path of our own": OwnNames(app, path, headers, 200),
@@ -129,10 +131,15 @@ def cases(app: Litestar, cold: Litestar, token: str) -> dict[str, Case]:
 
 
 async def measure(rounds: int, requests: int, *, profile: bool) -> None:
-    settings = Settings(database_url="postgresql://localhost/none", better_auth_secret=secrets.token_urlsafe(32))
+    settings = Settings(
+        database_url="postgresql://localhost/none",
+        better_auth_secret=secrets.token_urlsafe(32),
+        rate_limit=NEVER_REACHED,
+    )
     app, cold = create_app(settings), create_app(replace(settings, list_cache_bytes=0))
-    async with app.lifespan(), cold.lifespan():
-        found = cases(app, cold, mint(settings, USER, 3600))
+    unlimited = create_app(replace(settings, rate_limit=None, rate_limit_writes=None))
+    async with app.lifespan(), cold.lifespan(), unlimited.lifespan():
+        found = cases(app, cold, unlimited, mint(settings, USER, 3600))
         times: dict[str, list[float]] = {name: [] for name in found}
         with Path("/dev/null").open("w") as nowhere, redirect_stdout(nowhere):  # noqa: ASYNC230 - logs go somewhere
             for case in found.values():

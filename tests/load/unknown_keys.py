@@ -21,7 +21,7 @@ from app.db import migrations
 from app.development import postgres
 from app.settings import Settings
 from tests.auth.issuer import Issuer, SigningKey, issuing
-from tests.processes import free_port
+from tests.processes import NEVER_LIMITED, free_port
 
 REQUESTS = 10_000
 CALM_REQUESTS = 1_500
@@ -35,7 +35,7 @@ def token(key: SigningKey, issuer: Issuer) -> str:
 @contextmanager
 def service(database_url: str, issuer_url: str) -> Iterator[str]:
     port = free_port()
-    variables = {"DATABASE_URL": database_url, "BETTER_AUTH_URL": issuer_url, "LOG_FORMAT": "json"}
+    variables = {"DATABASE_URL": database_url, "BETTER_AUTH_URL": issuer_url, "LOG_FORMAT": "json", **NEVER_LIMITED}
     command = [sys.executable, "-m", "litestar", "run", "--port", str(port)]
     with subprocess.Popen(command, env={**os.environ, **variables}, stdout=subprocess.DEVNULL) as process:
         try:

@@ -16,7 +16,7 @@ from tests.servers import serving
 
 TASKS: Final = "/api/me/tasks"
 LISTS: Final = ["/api/tasks", "/api/v1/tasks", "/api/v1/me/tasks"]
-VOLATILE: Final = {"x-request-id", "date"}
+VOLATILE: Final = {"x-request-id", "date", "ratelimit"}
 
 
 def told(answer: httpx.Response) -> tuple[int, dict[str, str], Any]:

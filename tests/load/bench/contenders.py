@@ -15,7 +15,7 @@ import httpx
 
 from app.settings import Settings
 from tests.load.bench.environment import ROOT
-from tests.processes import free_port
+from tests.processes import NEVER_LIMITED, free_port
 
 POOL_SIZE: Final = 10
 LOGS: Final = Path(".dev") / "bench" / "run"
@@ -104,6 +104,7 @@ async def _started(contender: Contender, settings: Settings) -> AsyncIterator[tu
         "PORT": str(port),
         "UVICORN_PORT": str(port),
         "NODE_ENV": "production",
+        **NEVER_LIMITED,
         **contender.variables,
     }
     LOGS.mkdir(parents=True, exist_ok=True)  # it has no .env, which our own settings would read

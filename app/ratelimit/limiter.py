@@ -1,0 +1,125 @@
+"""Whether a request may be served now: by user, for writes by user again, and for refused tokens by client address.
+
+A user's own limits are asked after the token and before anything else of a request. A token that is accepted is never
+held against its address, nor is an address against the token: many share one behind a NAT.
+"""
+
+from collections.abc import Awaitable, Callable, Sequence
+from time import monotonic
+from typing import Any, Final, Protocol
+
+from app.errors import TooManyRequests
+from app.http.headers import values
+from app.quotas import Limit
+from app.ratelimit.client_address import ClientAddress
+from app.ratelimit.memory import MemoryCounts
+from app.ratelimit.standing import Standing
+from app.settings import Settings
+
+USER: Final = "user"
+WRITES: Final = "writes"
+FAILED_AUTH: Final = "failed-auth"
+READS: Final = frozenset({"GET", "HEAD"})
+REMEMBERED: Final = 4096
+"""Refused credentials that are answered without a look; all are forgotten when there are more."""
+
+REMEMBERED_SECONDS: Final = 10
+"""For how long: a key of the issuer's that was not known yet may be by then."""
+
+Counter = Callable[[str], Awaitable[Sequence[Standing]]]
+"""Counts a request of a key, and returns where it stands in each limit; nothing where nobody can tell now."""
+
+
+class Counts(Protocol):
+    """Where requests are counted."""
+
+    def counter(self, limits: dict[str, Limit]) -> Counter:
+        """Return what counts in each of these limits, whose names stay the same."""
+
+    async def open(self) -> None:
+        """Get ready to count."""
+
+    async def close(self) -> None:
+        """Let go of what is held."""
+
+
+class Quota:
+    """The limits of one kind of request, with their headers (draft-ietf-httpapi-ratelimit-headers-10)."""
+
+    def __init__(self, limits: dict[str, Limit], counts: Counts) -> None:
+        self._counter = counts.counter(limits)
+        policies = ", ".join(f'"{name}";q={amount};w={seconds}' for name, (amount, seconds) in limits.items())
+        self._policy = (b"ratelimit-policy", policies.encode())
+        self._template = ", ".join(f'"{name}";r=%d;t=%d' for name in limits).encode()
+
+    async def take(self, scope: Any, key: str) -> None:
+        """Count a request, and leave the headers of its answer in the state. Raises TooManyRequests."""
+        numbers: list[int] = []
+        wait = 0
+        for allowed, remaining, seconds in await self._counter(key):
+            numbers += remaining, seconds
+            if not allowed and seconds > wait:
+                wait = seconds
+        headers = [self._policy]
+        if numbers:
+            headers.append((b"ratelimit", self._template % tuple(numbers)))
+        scope["state"]["rate_limit"] = headers
+        if wait:
+            raise TooManyRequests(wait)
+
+
+class RateLimiter:
+    """All limits that the settings ask for; what is off costs nothing."""
+
+    def __init__(self, settings: Settings) -> None:
+        counts = _counts(settings.rate_limit_url)
+        self.open, self.close = counts.open, counts.close
+        user = {USER: settings.rate_limit} if settings.rate_limit else {}
+        writes = {WRITES: settings.rate_limit_writes} if settings.rate_limit_writes else {}
+        failed = {FAILED_AUTH: settings.rate_limit_failed_auth} if settings.rate_limit_failed_auth else {}
+        self._reads = Quota(user, counts) if user else None
+        self._writes = Quota(user | writes, counts) if user or writes else None
+        self._failed = Quota(failed, counts) if failed else None
+        self._address = ClientAddress(settings.trusted_proxies)
+        self._refused: dict[int, float] = {}
+
+    async def request(self, scope: Any, user_id: str) -> None:
+        """Count a verified user's request; writes count twice. Raises TooManyRequests."""
+        quota = self._reads if scope["method"] in READS else self._writes
+        if quota is not None:
+            await quota.take(scope, user_id)
+
+    def refuse_again(self, scope: Any) -> None:
+        """Raise TooManyRequests for credentials that were refused so a moment ago, from the same address.
+
+        So whoever repeats a dead token costs no signature check. One that nobody has seen is always checked: it may be
+        the valid one of a neighbour behind the same NAT.
+        """
+        if self._refused:
+            left = self._refused.get(self._credentials(scope), 0.0) - monotonic()
+            if left > 0:
+                raise TooManyRequests(int(left) + 1)
+
+    async def refusal(self, scope: Any) -> None:
+        """Count a request without a good token. Raises TooManyRequests where it is not to be answered 401 any more."""
+        if self._failed is None:
+            return
+        self.refuse_again(scope)
+        try:
+            await self._failed.take(scope, self._address(scope))
+        except TooManyRequests as problem:
+            if len(self._refused) >= REMEMBERED:
+                self._refused.clear()
+            self._refused[self._credentials(scope)] = monotonic() + min(problem.retry_after, REMEMBERED_SECONDS)
+            raise
+
+    def _credentials(self, scope: Any) -> int:
+        return hash((self._address(scope), *values(scope, b"authorization")))
+
+
+def _counts(url: str) -> Counts:
+    if not url:
+        return MemoryCounts()
+    from app.ratelimit.shared import SharedCounts  # noqa: PLC0415 - the client takes half a second to import
+
+    return SharedCounts(url)
