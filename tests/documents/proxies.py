@@ -83,22 +83,25 @@ def check(name: str, path: str, folder: Path) -> subprocess.CompletedProcess[str
 
 
 @contextmanager
-def proxy(name: str, path: str, folder: Path, service: str) -> Iterator[tuple[int, str]]:
-    """Run a proxy in front of a service; yields its port and the certificate of its authority."""
+def proxy(name: str, path: str, folder: Path, service: str) -> Iterator[tuple[int, int, str]]:
+    """Run a proxy in front of a service; yields its process, its port and the certificate of its authority."""
     write, runs, _ = PROXIES[name]
     files, port = Files(folder), free_port()
     arguments = write(files, port, service)
-    with (files.folder / "log").open("w") as log, subprocess.Popen(
-        [path, *runs, *arguments],
-        env=environment(HOME=str(files.folder)),
-        stdin=subprocess.DEVNULL,
-        stdout=log,
-        stderr=subprocess.STDOUT,
-    ) as process:
+    with (
+        (files.folder / "log").open("w") as log,
+        subprocess.Popen(
+            [path, *runs, *arguments],
+            env=environment(HOME=str(files.folder)),
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+        ) as process,
+    ):
         try:
             until(lambda: _listens(port) or process.poll() is not None)
             assert process.poll() is None, (files.folder / "log").read_text()
-            yield port, files.authority
+            yield process.pid, port, files.authority
         finally:
             process.terminate()
 

@@ -19,6 +19,8 @@ RUN_BY = {
     ("docs/deployment.md", "sql"): "tests/test_deployment.py",
     ("docs/development.md", "python"): "tests/documents/test_migrations.py",
     ("docs/scaling.md", "sql"): "tests/documents/test_sql.py",
+    ("docs/security.md", "caddyfile"): "tests/documents/proxies.py",
+    ("docs/security.md", "nginx"): "tests/documents/proxies.py",
 }
 """Tests that read a language from one document; those name the document."""
 
