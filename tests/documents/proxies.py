@@ -17,6 +17,8 @@ from tests.processes import environment, free_port, until
 HOST: Final = "api.example.com"
 SERVICE: Final = "127.0.0.1:8000"
 DOCUMENT: Final = "docs/security.md"
+BODY_SECONDS: Final = 2
+"""BODY_TIMEOUT of the service, in place of 15."""
 
 
 class Files:
@@ -36,6 +38,7 @@ def caddy(files: Files, port: int, service: str) -> Sequence[str]:
     """Write the example for a port, and return the arguments that choose it."""
     text = _only(the_block(DOCUMENT, "caddyfile", HOST), SERVICE, service)
     text = _only(text, f"{HOST} {{\n", f"https://{HOST}:{port} {{\n\ttls {files.certificate} {files.key}\n")
+    text = _only(text, "read_body 17s", f"read_body {BODY_SECONDS + 2}s")
     text = text.replace("{\n", "{\n\tadmin off\n\tdefault_bind 127.0.0.1\n", 1)
     files.configuration.write_text(text)
     return ("--config", str(files.configuration), "--adapter", "caddyfile")
@@ -50,7 +53,8 @@ def nginx(files: Files, port: int, service: str) -> Sequence[str]:
     kinds = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
     folders = "".join(f"{kind}_temp_path {files.folder}/{kind};\n" for kind in kinds)
     files.configuration.write_text(
-        f"daemon off;\nmaster_process off;\npid {files.folder}/pid;\nevents {{}}\nhttp {{\naccess_log off;\n{folders}{text}}}\n"
+        f"daemon off;\nmaster_process off;\npid {files.folder}/pid;\nevents {{}}\n"
+        f"http {{\naccess_log off;\n{folders}{text}}}\n"
     )
     return ("-e", "stderr", "-p", str(files.folder), "-c", str(files.configuration))
 

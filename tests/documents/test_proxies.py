@@ -15,7 +15,7 @@ from app.auth.mint import mint
 from app.db import migrations
 from app.settings import Settings
 from tests.conftest import SENSITIVE, random_user
-from tests.documents.proxies import HOST, PROXIES, check, program, proxy
+from tests.documents.proxies import BODY_SECONDS, HOST, PROXIES, check, program, proxy
 from tests.processes import Server, copied_project, free_port
 
 TASKS = "/api/me/tasks"
@@ -83,7 +83,7 @@ def service(create_database: Callable[[], str], settings: Settings) -> Iterator[
             port=free_port(),
             DATABASE_URL=given.database_url,
             BETTER_AUTH_SECRET=given.better_auth_secret,
-            BODY_TIMEOUT="2",
+            BODY_TIMEOUT=str(BODY_SECONDS),
             RATE_LIMIT_WRITES="5/hour",
             RATE_LIMIT_FAILED_AUTH="2/hour",
             TRUSTED_PROXIES=PEER,
@@ -163,8 +163,8 @@ def test_an_upgrade_changes_nothing(front: Front) -> None:
 
 def test_tls_is_new_enough(front: Front) -> None:
     front.context.set_ciphers("DEFAULT@SECLEVEL=0")  # or this side would refuse it
-    with pytest.warns(DeprecationWarning):
-        front.context.maximum_version = ssl.TLSVersion.TLSv1_1
+    with pytest.warns(DeprecationWarning, match="TLSv1_1 is deprecated"):
+        front.context.minimum_version = front.context.maximum_version = ssl.TLSVersion.TLSv1_1
     with front.connect() as plain, pytest.raises(ssl.SSLError, match="ALERT_PROTOCOL_VERSION"):
         front.context.wrap_socket(plain, server_hostname=HOST)
 

@@ -16,78 +16,15 @@ TEXT: Final = (ROOT / "docs" / "security.md").read_text()
 README: Final = (ROOT / "README.md").read_text()
 API: Final = (ROOT / "docs" / "api.md").read_text()
 
-LEVEL_1: Final = [
-    "1.2.1",
-    "1.2.2",
-    "1.2.3",
-    "1.2.4",
-    "1.2.5",
-    "1.3.1",
-    "1.3.2",
-    "1.5.1",
-    "2.1.1",
-    "2.2.1",
-    "2.2.2",
-    "2.3.1",
-    "3.2.1",
-    "3.2.2",
-    "3.3.1",
-    "3.4.1",
-    "3.4.2",
-    "3.5.1",
-    "3.5.2",
-    "3.5.3",
-    "4.1.1",
-    "4.4.1",
-    "5.2.1",
-    "5.2.2",
-    "5.3.1",
-    "5.3.2",
-    "6.1.1",
-    "6.2.1",
-    "6.2.2",
-    "6.2.3",
-    "6.2.4",
-    "6.2.5",
-    "6.2.6",
-    "6.2.7",
-    "6.2.8",
-    "6.3.1",
-    "6.3.2",
-    "6.4.1",
-    "6.4.2",
-    "7.2.1",
-    "7.2.2",
-    "7.2.3",
-    "7.2.4",
-    "7.4.1",
-    "7.4.2",
-    "8.1.1",
-    "8.2.1",
-    "8.2.2",
-    "8.3.1",
-    "9.1.1",
-    "9.1.2",
-    "9.1.3",
-    "9.2.1",
-    "10.4.1",
-    "10.4.2",
-    "10.4.3",
-    "10.4.4",
-    "10.4.5",
-    "11.3.1",
-    "11.3.2",
-    "11.4.1",
-    "12.1.1",
-    "12.2.1",
-    "12.2.2",
-    "13.4.1",
-    "14.2.1",
-    "14.3.1",
-    "15.1.1",
-    "15.2.1",
-    "15.3.1",
-]
+LEVEL_1: Final = re.findall(
+    r"\S+",
+    """
+    1.2.1 1.2.2 1.2.3 1.2.4 1.2.5 1.3.1 1.3.2 1.5.1 2.1.1 2.2.1 2.2.2 2.3.1 3.2.1 3.2.2 3.3.1 3.4.1 3.4.2 3.5.1 3.5.2 3.5.3
+    4.1.1 4.4.1 5.2.1 5.2.2 5.3.1 5.3.2 6.1.1 6.2.1 6.2.2 6.2.3 6.2.4 6.2.5 6.2.6 6.2.7 6.2.8 6.3.1 6.3.2 6.4.1 6.4.2
+    7.2.1 7.2.2 7.2.3 7.2.4 7.4.1 7.4.2 8.1.1 8.2.1 8.2.2 8.3.1 9.1.1 9.1.2 9.1.3 9.2.1 10.4.1 10.4.2 10.4.3 10.4.4 10.4.5
+    11.3.1 11.3.2 11.4.1 12.1.1 12.2.1 12.2.2 13.4.1 14.2.1 14.3.1 15.1.1 15.2.1 15.3.1
+    """,
+)
 """The requirements of level 1 in OWASP's list of version 5.0.0."""
 
 FORBIDDEN_CALLS: Final = {"eval", "exec", "compile", "__import__"}
@@ -115,11 +52,7 @@ def test_each_test_that_is_named_exists() -> None:
 
 
 def test_each_requirement_that_is_met_by_code_names_a_test() -> None:
-    met = [
-        row
-        for row in rows("OWASP ASVS 5.0, level 1")
-        if len(row) == 4 and row[2] in {"yes", "by setting", "by the proxy"}
-    ]
+    met = [row for row in rows("OWASP ASVS 5.0, level 1") if row[2] in {"yes", "by setting", "by the proxy"}]
     assert met
     assert [row[0] for row in met if "::" not in row[3] and "same test" not in row[3].lower()] == []
 
@@ -150,7 +83,7 @@ def test_what_serves_requests_runs_no_command_no_code_and_reads_no_pickle_or_xml
 
 def test_the_check_finds_what_it_is_for() -> None:
     code = "import subprocess\nfrom xml.etree import ElementTree\nimport os\nos.system('')\neval('')\n'eval'"
-    assert dangerous(ast.parse(code)) == ["subprocess", "xml", "system", "eval"]
+    assert sorted(dangerous(ast.parse(code))) == sorted(["subprocess", "xml", "system", "eval"])
 
 
 def dangerous(tree: ast.Module) -> list[str]:
