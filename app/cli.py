@@ -10,8 +10,9 @@ from advanced_alchemy.cli import add_migration_commands
 from litestar.plugins import CLIPlugin
 
 from app import info, server
-from app.auth.caller import Refused
+from app.auth.caller import Caller, Refused
 from app.auth.mint import mint
+from app.auth.scopes import MARKS, READ, WRITE
 from app.auth.tokens import TokenVerifier
 from app.db import migrations
 from app.db.database import Database
@@ -21,8 +22,7 @@ from app.models import Base
 from app.settings import Settings
 
 UNITS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86400}
-
-
+METHODS: Final = {READ: "read (GET, HEAD)", WRITE: "write (every other method)"}
 WORKERS: Final = ["LITESTAR_WEB_CONCURRENCY", "WEB_CONCURRENCY"]
 FILE: Final = click.Path(exists=True, dir_okay=False)
 
@@ -140,4 +140,16 @@ async def explain(settings: Settings, token: str) -> tuple[bool, str]:
         return False, f"Cannot be decided: {problem_of(error).detail}."
     finally:
         await database.close()
-    return True, f"Accepted: it speaks for the user {caller.id}."
+    return _explain_caller(caller)
+
+
+def _explain_caller(caller: Caller) -> tuple[bool, str]:
+    """Return whether any route is open to a caller, and a sentence that says which."""
+    if caller.scopes is None:
+        return True, f"Accepted: it speaks for the user {caller.id}."
+    whose = f"it is an OAuth client's (by its type, or one of {', '.join(MARKS)}), for the user {caller.id},"
+    if not caller.scopes:
+        return False, f"Refused: {whose} without the scopes {READ} and {WRITE}, so every route answers 403."
+    allowed = [methods for scope, methods in METHODS.items() if scope in caller.scopes]
+    scopes = " and ".join(sorted(caller.scopes))
+    return True, f"Accepted: {whose} with {scopes}, so it may {' and '.join(allowed)}, but never erase the account."

@@ -66,6 +66,7 @@ def run(settings: Settings, *, host: str, port: int, **options: Any) -> None:
             http=cast("Any", ProtocolFactory(settings)),
             headers=_headers(settings),
             proxy_headers=False,  # app/ratelimit/client_address.py reads them, and believes only TRUSTED_PROXIES
+            timeout_worker_healthcheck=30,  # a worker that starts on a busy machine does not answer within uvicorn's 5
             timeout_keep_alive=75,  # longer than load balancers' usual 60 s, so that not we close idle connections
             timeout_graceful_shutdown=settings.shutdown_timeout,
             **options,

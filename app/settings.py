@@ -156,6 +156,11 @@ class Settings:
         return self.jwt_issuer or self._origin
 
     @property
+    def oauth_issuer(self) -> str | None:
+        """What `iss` of an OAuth client's token may be, too: JWT_ISSUER, or Better Auth's address with base path."""
+        return self.jwt_issuer or self._base
+
+    @property
     def audiences(self) -> frozenset[str]:
         """What `aud` has to name: one of JWT_AUDIENCE, or the origin that Better Auth signs with."""
         return frozenset(self.jwt_audience or filter(None, [self._origin]))
@@ -166,11 +171,17 @@ class Settings:
         return origin and origin[0]
 
     @property
+    def _base(self) -> str | None:
+        """Better Auth's address with its base path, which is /api/auth if the URL has none."""
+        origin = self._origin
+        return f"{origin}/api/auth" if origin and origin == self.better_auth_url else self.better_auth_url
+
+    @property
     def keys_url(self) -> str | None:
-        """Where the public keys are: JWKS_URL, or Better Auth's endpoint, below its base path if the URL has one."""
+        """Where the public keys are: JWKS_URL, or Better Auth's endpoint."""
         if self.jwks_url or not self.better_auth_url:
             return self.jwks_url
-        return self.better_auth_url + ("/api/auth/jwks" if self.better_auth_url == self._origin else "/jwks")
+        return f"{self._base}/jwks"
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str | None] | None = None) -> Self:

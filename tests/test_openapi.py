@@ -133,6 +133,22 @@ def test_every_operation_says_what_it_does(document: dict[str, Any]) -> None:
         assert operation["tags"]
 
 
+def test_what_a_token_is_not_good_for_is_described_with_its_challenge(document: dict[str, Any]) -> None:
+    checked = 0
+    for _, operation in operations(document):
+        if operation["operationId"] not in SERVICE:
+            response = operation["responses"]["403"]
+            assert "scope" in response["description"]
+            header = response["headers"]["WWW-Authenticate"]
+            assert header["example"] == 'Bearer error="insufficient_scope", scope="tasks:read"'
+            assert not header.get("required")
+            assert operation["responses"]["401"]["headers"]["WWW-Authenticate"]["required"]
+            checked += 1
+    assert checked == len(NAMES) - len(SERVICE)
+    [scheme] = document["components"]["securitySchemes"].values()
+    assert "`insufficient_scope`" in scheme["description"]
+
+
 def test_every_answer_has_its_headers(document: dict[str, Any]) -> None:
     with_etag = {"listTasks", "createTask", "getTask", "putTask", "updateTask", "completeTask"}
     for _, operation in operations(document):
@@ -142,12 +158,13 @@ def test_every_answer_has_its_headers(document: dict[str, Any]) -> None:
             expected |= {"ETag"} if status < "400" and name in with_etag else set()
             expected |= {"Location"} if status == "201" else set()
             expected |= {"Link"} if (name, status) == ("listTasks", "200") else set()
-            expected |= {"WWW-Authenticate"} if status == "401" else set()
+            expected |= {"WWW-Authenticate"} if status in {"401", "403"} else set()
             expected |= {"Retry-After"} if status in {"429", "503"} else set()
             expected |= {"RateLimit", "RateLimit-Policy"} if operation.get("security") is None else set()
             assert response["headers"].keys() == expected, (name, status)
             optional = {header for header in expected if not response["headers"][header].get("required")}
-            assert optional == expected & {"Link", "RateLimit", "RateLimit-Policy"}
+            may_lack = {"Link", "RateLimit", "RateLimit-Policy"} | ({"WWW-Authenticate"} if status == "403" else set())
+            assert optional == expected & may_lack
 
 
 def test_every_error_is_a_problem_with_its_own_example(document: dict[str, Any]) -> None:

@@ -1,7 +1,7 @@
-"""Who asks, and whether the path is theirs: decided before anything else of a request is looked at."""
+"""Who asks, and whether path and method are theirs: decided before anything else of a request is looked at."""
 
 from types import MappingProxyType
-from typing import Final
+from typing import Any, Final
 
 import structlog
 from litestar.enums import ScopeType
@@ -9,11 +9,13 @@ from litestar.middleware import ASGIMiddleware
 from litestar.types import ASGIApp, HTTPScope, Receive, Scope, Send
 
 from app.auth.caller import Caller, Refused
+from app.auth.scopes import READ, needed
 from app.auth.tokens import TokenVerifier
 from app.errors import Problem
 from app.ratelimit.limiter import RateLimiter
 
 PUBLIC: Final = {"public": True}  # options of a handler that needs no token; exemptions are marked here, never by path
+FIRST_PARTY: Final[dict[str, Any]] = {"first_party": True}  # options of a handler that no OAuth client may call
 ME: Final = "me"  # stands for the caller's own id in every path
 
 logger = structlog.get_logger("app.auth")
@@ -37,6 +39,21 @@ class Forbidden(Problem):
     status, code, detail = 403, "forbidden", "Not authorized to access this path; `me` stands for your own user id"
 
 
+class InsufficientScope(Problem):
+    """An OAuth client has the user's token, but not the scope that the request needs (RFC 6750, section 3.1)."""
+
+    status, code = 403, "insufficient_scope"
+    detail = "The OAuth client that sent the token was not granted the scope that this needs"
+
+    def __init__(self, scope: str | None = READ) -> None:
+        """Name the scope that would do, or None where none does."""
+        super().__init__()
+        if scope is None:
+            self.detail = "Only the user's own app may do this, no OAuth client"
+        wanted = "" if scope is None else f', scope="{scope}"'
+        self.headers = {"WWW-Authenticate": f'Bearer error="insufficient_scope"{wanted}'}
+
+
 class BearerToken(ASGIMiddleware):
     """Lets callers into their own paths only. A guard of Litestar's would cost 8 µs: it copies the whole handler."""
 
@@ -54,7 +71,7 @@ class BearerToken(ASGIMiddleware):
         await next_app(scope, receive, send)
 
     async def check(self, scope: HTTPScope) -> None:
-        """Put the caller into the scope. Raises what `authenticate`, the limiter and `require_own_path` raise."""
+        """Put the caller into the scope. Raises what each step raises."""
         limiter = self._limiter
         try:
             caller = scope["user"] = await authenticate(scope, self._verifier, limiter)
@@ -65,6 +82,8 @@ class BearerToken(ASGIMiddleware):
         if limiter is not None:
             await limiter.request(scope, caller.id)
         require_own_path(scope["path_params"].get("user_id"), caller)
+        if caller.scopes is not None:
+            require_scope(scope, caller.scopes)
 
 
 async def authenticate(scope: HTTPScope, verifier: TokenVerifier, limiter: RateLimiter | None = None) -> Caller:
@@ -90,6 +109,14 @@ def require_own_path(user_id: str | None, caller: Caller) -> None:
     """Raise Forbidden unless the user id of a path is the caller's; a path without one is nobody's."""
     if user_id not in (ME, caller.id):
         raise Forbidden
+
+
+def require_scope(scope: HTTPScope, granted: frozenset[str]) -> None:
+    """Raise InsufficientScope unless an OAuth client with these scopes may call the handler with this method."""
+    if scope["route_handler"].opt.get("first_party"):
+        raise InsufficientScope(None)
+    if (wanted := needed(scope["method"])) not in granted:
+        raise InsufficientScope(wanted)
 
 
 def _token(sent: list[bytes]) -> str:

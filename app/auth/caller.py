@@ -7,6 +7,8 @@ class Caller(Struct, frozen=True):
     id: str
     email: str | None = None
     name: str | None = None
+    scopes: frozenset[str] | None = None
+    """What an OAuth client may do in the user's name; None is the user's own app, which may do everything."""
 
 
 class Refused(Exception):  # noqa: N818 - what happens to a token, not a fault

@@ -12,6 +12,7 @@ from typing import Any, Final
 from msgspec import ValidationError, convert
 
 from app.auth.caller import Caller, Refused
+from app.auth.scopes import granted
 from app.settings import Settings
 
 SUBJECT: Final = re.compile(r"[A-Za-z0-9_-]{1,128}")
@@ -25,15 +26,16 @@ IDENTITIES: Final = ("userId", "user_id", "id", "user.id", "session.userId")  # 
 SESSION_CLAIMS: Final = {"session", "user", "updatedAt", "version", "iat", "exp"}
 
 
-def caller_of(claims: dict[str, Any], settings: Settings, *, signed_with_secret: bool) -> Caller:
-    """Return whom the claims speak for. Raises Refused.
+def caller_of(claims: dict[str, Any], settings: Settings, *, signed_with_secret: bool, access_token: bool) -> Caller:
+    """Return whom the claims speak for; `access_token` tells whether the header has the type `at+jwt`. Raises Refused.
 
     The shared secret signs other things, too, so with it the claims have to tell what a token is for. Better Auth's own
-    keys sign access tokens only, but with whatever columns a project gives its users.
+    keys sign tokens of the user's app, with whatever columns a project gives its users, and those of OAuth clients.
     """
     _check_times(claims)
+    scopes = granted(claims, access_token=access_token)
     if signed_with_secret and settings.accept_session_jwt and {"session", "user"} <= claims.keys():
-        return _caller_of_session(claims)
+        return _caller_of_session(claims, scopes)
     if signed_with_secret:
         _check_purpose(claims)
     subject = claims.get("sub")
@@ -43,15 +45,15 @@ def caller_of(claims: dict[str, Any], settings: Settings, *, signed_with_secret:
         raise Refused("its `sub` is not a user id of Better Auth: 1 to 128 letters, digits, - or _")
     issuer, audience = claims.get("iss"), claims.get("aud")
     if issuer is not None or settings.jwt_issuer or not signed_with_secret:
-        _check_issuer(issuer, settings.issuer)
+        _check_issuer(issuer, settings.issuer, None if scopes is None else settings.oauth_issuer)
     if audience is not None or settings.jwt_audience or not signed_with_secret:
         _check_audience(audience, settings.audiences)
     if not isinstance(claims.get("jti", ""), str):
         raise Refused("its `jti` is not text")
-    return Caller(subject, _display(claims.get("email")), _display(claims.get("name")))
+    return Caller(subject, _display(claims.get("email")), _display(claims.get("name")), scopes)
 
 
-def _caller_of_session(claims: dict[str, Any]) -> Caller:
+def _caller_of_session(claims: dict[str, Any], scopes: frozenset[str] | None) -> Caller:
     session, user = claims["session"], claims["user"]
     if not claims.keys() <= SESSION_CLAIMS or not isinstance(session, dict) or not isinstance(user, dict):
         raise Refused("it is not in the exact shape of a session JWT")
@@ -64,7 +66,7 @@ def _caller_of_session(claims: dict[str, Any]) -> Caller:
         raise Refused("its session has no expiry") from None
     if expires.replace(tzinfo=expires.tzinfo or UTC) <= datetime.now(UTC):
         raise Refused("its session has expired: sign in again")
-    return Caller(subject, _display(user.get("email")), _display(user.get("name")))
+    return Caller(subject, _display(user.get("email")), _display(user.get("name")), scopes)
 
 
 def _check_times(claims: dict[str, Any]) -> None:
@@ -110,11 +112,11 @@ def _check_purpose(claims: dict[str, Any]) -> None:
             raise Refused(f"its `sub` and its `{name}` name two different users")
 
 
-def _check_issuer(issuer: Any, expected: str | None) -> None:
+def _check_issuer(issuer: Any, expected: str | None, of_oauth: str | None) -> None:
     if expected is None:
         raise Refused("it names an issuer, but none is configured: set JWT_ISSUER or BETTER_AUTH_URL")
-    if issuer != expected:
-        raise Refused(f"its issuer is {issuer!r:.100}, but {expected!r} is expected: set JWT_ISSUER")
+    if issuer is None or issuer not in (expected, of_oauth):
+        raise Refused(f"its issuer is {issuer!r:.100}, but {of_oauth or expected!r} is expected: set JWT_ISSUER")
 
 
 def _check_audience(audience: Any, accepted: frozenset[str]) -> None:

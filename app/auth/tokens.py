@@ -26,7 +26,9 @@ from app.settings import ASYMMETRIC, Settings
 SYMMETRIC: Final = "HS256"
 TOKEN: Final = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+")
 SESSION_TOKEN: Final = re.compile(r"[A-Za-z0-9]{32}(\.[A-Za-z0-9+/%=_-]{40,})?")
-TYPES: Final = (None, "JWT", "at+jwt")
+OPAQUE_TOKEN: Final = re.compile(r"[A-Za-z]{32}")  # one session token in 277 has no digit either
+ACCESS_TOKEN: Final = ("at+jwt", "application/at+jwt")
+"""The types of OAuth access tokens (RFC 9068, section 4), whose letters may be of either case."""
 MAXIMUM_LENGTH: Final = 8192
 MAXIMUM_DEPTH: Final = 32
 CACHE_ENTRIES: Final = 4096
@@ -84,21 +86,21 @@ class TokenVerifier:
         return verdict.caller
 
     async def _verdict(self, token: str) -> Verdict:
-        algorithm, key_id = self._header(token)
+        algorithm, key_id, access_token = self._header(token)
         if algorithm == SYMMETRIC:
             key = None
             claims = _claims(token, algorithm, self._secrets, "is BETTER_AUTH_SECRET the one that signed it?")
         else:
             key = await self._public_key(key_id, algorithm)
             claims = _claims(token, algorithm, [key.key], "it was altered or cut off")
-        caller = caller_of(claims, self._settings, signed_with_secret=key is None)
+        caller = caller_of(claims, self._settings, signed_with_secret=key is None, access_token=access_token)
         until = min(claims["exp"], time.time() + CACHE_SECONDS)
         if self._accounts is not None:
             until = min(until, await self._accounts.checked_until(caller.id))
         return Verdict(caller, until, key)
 
-    def _header(self, token: str) -> tuple[str, object]:
-        """Return algorithm and key id of a well-formed token."""
+    def _header(self, token: str) -> tuple[str, object, bool]:
+        """Return algorithm and key id of a well-formed token, and whether it says that it is an OAuth access token."""
         if len(token) > MAXIMUM_LENGTH:
             raise Refused(f"it is longer than {MAXIMUM_LENGTH} characters")
         if not TOKEN.fullmatch(token):
@@ -110,7 +112,8 @@ class TokenVerifier:
         algorithm, kind = header.get("alg"), header.get("typ")
         if not isinstance(algorithm, str):
             raise Refused("its header names no algorithm")
-        if kind not in TYPES:
+        access_token = isinstance(kind, str) and kind.lower() in ACCESS_TOKEN
+        if not access_token and kind not in (None, "JWT"):
             raise Refused(f"its type is {kind!r:.100}: that is another kind of token")
         if "crit" in header:
             raise Refused("its header has critical extensions (`crit`), and none is understood")
@@ -119,7 +122,7 @@ class TokenVerifier:
             raise Refused(
                 f"it is signed with {algorithm!r:.40}, but only {configured} is configured{HINTS.get(algorithm, '')}"
             )
-        return algorithm, header.get("kid")
+        return algorithm, header.get("kid"), access_token
 
     async def _public_key(self, key_id: object, algorithm: str) -> VerificationKey:
         if not isinstance(key_id, str) or not key_id:
@@ -161,6 +164,8 @@ def _refuse_constant(name: str) -> None:
 
 
 def _other_kind(token: str) -> str:
+    if OPAQUE_TOKEN.fullmatch(token):
+        return "it is opaque, not a JWT: an OAuth client has to ask for this API with `resource`"
     if SESSION_TOKEN.fullmatch(token):
         return "it is a session token, not a JWT: call /api/auth/token with it to get one"
     if token.count(".") == 4:  # noqa: PLR2004 - parts of a JWE (RFC 7516)

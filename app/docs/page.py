@@ -13,6 +13,7 @@ from msgspec import json
 
 from app.auth.bearer import PUBLIC
 from app.auth.mint import mint
+from app.auth.scopes import READ, WRITE
 from app.docs import assets
 from app.settings import VERSION, Settings
 
@@ -33,6 +34,10 @@ Send `Authorization: Bearer <token>` with every request; `me` stands for your ow
 `application/problem+json`; show `detail` to people, decide by `code`. An `ETag` is a revision number: send it back in
 `If-None-Match` to learn that nothing changed, in `If-Match` to write only if nothing did. No text may contain U+0000.
 """
+ACCESS_TOKEN: Final = (
+    f"An access token of Better Auth. That of an OAuth client needs the scope `{READ}` for GET and HEAD, `{WRITE}` for "
+    "every other method; otherwise the answer is 403 `insufficient_scope`."
+)
 
 
 class Page(OpenAPIRenderPlugin):
@@ -60,7 +65,7 @@ def openapi(settings: Settings) -> OpenAPIConfig:
         token = mint(settings, DEVELOPMENT_USER, TOKEN_SECONDS) if settings.development and local and ours else None
         return START % json.encode(token).decode()
 
-    access_token = SecurityScheme("http", "An access token of Better Auth.", scheme="bearer", bearer_format="JWT")
+    access_token = SecurityScheme("http", ACCESS_TOKEN, scheme="bearer", bearer_format="JWT")
     return OpenAPIConfig(
         title="Task API",
         version=VERSION,

@@ -1,7 +1,7 @@
 """What handlers say about themselves beyond their types, and how it gets into the finished OpenAPI document."""
 
 from collections.abc import Mapping, Sequence
-from copy import deepcopy
+from copy import copy, deepcopy
 from http import HTTPStatus
 from typing import Any, Final
 
@@ -63,7 +63,7 @@ QUOTAS: Final = {
     ),
 }
 OF_PROBLEMS: Final = {
-    "WWW-Authenticate": header("The scheme to authenticate with.", "Bearer"),
+    "WWW-Authenticate": header("The scheme to authenticate with, and what is wrong with the token.", "Bearer"),
     "Retry-After": header("Seconds to wait.", RETRY_SOON["Retry-After"], pattern="^[0-9]+$"),
 }
 IF_MATCH: Final = parameter(
@@ -94,15 +94,21 @@ def operation(
 ) -> dict[str, Any]:
     """Return a route handler's options: `body` is an example of the request's, `example` of the answer's.
 
-    `problems` are those that the handler can end in, with an instance where its example should say more. A route that
-    takes If-None-Match answers 304, too.
+    `problems` are those that the handler can end in, with an instance where its example should say more; among those of
+    one status the first is the example. A route that takes If-None-Match answers 304, too.
     """
-    raised = [problem() if isinstance(problem, type) else problem for problem in problems]
+    by_status: dict[int, list[Problem]] = {}
+    for problem in problems:
+        raised = problem() if isinstance(problem, type) else problem
+        by_status.setdefault(raised.status, []).append(raised)
     responses = {
-        problem.status: ResponseSpec(
-            ProblemDetails, generate_examples=False, description=type(problem).detail, media_type=MEDIA_TYPE
+        status: ResponseSpec(
+            ProblemDetails,
+            generate_examples=False,
+            description=". Or: ".join(type(raised).detail for raised in group),
+            media_type=MEDIA_TYPE,
         )
-        for problem in raised
+        for status, group in by_status.items()
     }
     if IF_NONE_MATCH in parameters:
         responses[304] = ResponseSpec(None, description="The client holds this revision")
@@ -117,7 +123,7 @@ def operation(
             "example": example,
             "headers": headers or {},
             "parameters": [*parameters],
-            "problems": {problem.status: problem for problem in raised},
+            "problems": by_status,
         },
     }
 
@@ -159,9 +165,11 @@ def _complete(operation: Operation, handler: HTTPRouteHandler) -> None:
 def _completed(response: OpenAPIResponse, status: int, said: Mapping[str, Any]) -> OpenAPIResponse:
     headers, example = said["headers"], said["example"]
     if status >= HTTPStatus.BAD_REQUEST:
-        problem = said["problems"][status]
-        headers = {name: OF_PROBLEMS[name] for name in problem.headers}
-        example = json.decode(problem.body(str(REQUEST_ID.example)))
+        problems = said["problems"][status]
+        headers = {
+            name: _of_problems(name, value, problems) for each in problems for name, value in each.headers.items()
+        }
+        example = json.decode(problems[0].body(str(REQUEST_ID.example)))
     elif status == HTTPStatus.NOT_MODIFIED:
         headers = {"ETag": ETAG}
     elif status == HTTPStatus.NO_CONTENT:
@@ -170,3 +178,10 @@ def _completed(response: OpenAPIResponse, status: int, said: Mapping[str, Any]) 
     for content in (response.content or {}).values():
         content.example = example
     return response
+
+
+def _of_problems(name: str, example: str, problems: Sequence[Problem]) -> OpenAPIHeader:
+    """Describe a header that some, or all, of the problems of one status have."""
+    described = copy(OF_PROBLEMS[name])
+    described.example, described.required = example, all(name in problem.headers for problem in problems)
+    return described

@@ -9,7 +9,7 @@ from litestar.openapi.spec.enums import OpenAPIType
 from msgspec import structs
 
 from app import errors
-from app.auth.bearer import Forbidden, Unauthorized
+from app.auth.bearer import Forbidden, InsufficientScope, Unauthorized
 from app.http.openapi import ETAG, IF_MATCH, IF_NONE_MATCH, header, operation, parameter
 from app.tasks import rules
 from app.tasks.errors import StaleRevision, TaskNotFound
@@ -41,7 +41,13 @@ LINK: Final = header(
     required=False,
 )
 
-EVERY_ROUTE: Final = (Unauthorized, Forbidden, errors.TooManyRequests, errors.DatabaseUnavailable)
+EVERY_ROUTE: Final = (
+    Unauthorized,
+    Forbidden,
+    InsufficientScope,
+    errors.TooManyRequests,
+    errors.DatabaseUnavailable,
+)
 A_BODY: Final = (errors.MalformedJSON, errors.PayloadTooLarge, errors.UnsupportedMediaType)
 
 

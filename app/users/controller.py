@@ -1,6 +1,7 @@
 from litestar import Controller, delete, get
 from litestar.di import NamedDependency
 
+from app.auth.bearer import FIRST_PARTY
 from app.auth.caller import Caller
 from app.http.answers import JSONResponse, nothing
 from app.http.body import StrictRequest
@@ -28,7 +29,7 @@ class UserController(Controller):
         """Count the user's tasks. Carries no ETag, because `overdue` changes with the clock."""
         return JSONResponse(await users.stats(request.user.id))
 
-    @delete(**openapi.ERASE)
+    @delete(**openapi.ERASE, **FIRST_PARTY)
     async def erase(self, request: Request, users: Users) -> JSONResponse[None]:
         """Delete everything that is stored for the user, at once and for good."""
         await users.erase(request.user.id)

@@ -724,6 +724,26 @@ def other_purposes() -> Table:
     yield "a session JWT signed with EdDSA", key("EdDSA").token(session_claims(iss=ORIGIN, aud=ORIGIN))
 
 
+def tokens_of_oauth() -> Table:
+    """What an OAuth provider signs with the issuer's keys, too, and what it binds to a client's key."""
+    id_token = {"acr": "0", "auth_time": int(time.time()), "at_hash": "aGFzaA", "nonce": "n"}
+    logout = {"events": {"http://schemas.openid.net/event/backchannel-logout": {}}, "sid": "s1"}
+    cases: dict[str, dict[str, Any]] = {
+        "an ID token": id_token,
+        "an ID token with an authorized party": {**id_token, "azp": "client", "scope": "openid tasks:read"},
+        "a logout token without its type": logout,
+        "a token of a client for itself": {"client_id": VICTIM, "scope": "tasks:read"},
+    }
+    for name, changes in cases.items():
+        for own, signer in signers().items():
+            yield f"{name}, {own}", signer.token(claims_of(signer, **changes))
+    for own, signer in signers().items():
+        for confirmation in ({"jkt": "x"}, {"x5t#S256": "x"}, {}, "", False):
+            for head in ({}, {"typ": "at+jwt"}):
+                bound = claims_of(signer, scope="tasks:read", client_id="client", cnf=confirmation)
+                yield f"a token bound by {confirmation!r}, {head}, {own}", signer.token(bound, **head)
+
+
 def session_claims(
     *, session: Mapping[str, Any] | None = None, user: Mapping[str, Any] | None = None, **changes: Any
 ) -> dict[str, Any]:
@@ -825,5 +845,6 @@ GROUPS: Final = (
     wrong_issuers_and_audiences,
     wrong_times,
     other_purposes,
+    tokens_of_oauth,
     damaged_sessions,
 )

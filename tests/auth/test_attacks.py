@@ -216,7 +216,8 @@ ROW = {"name": "Ada", "email": "ada@example.org", "emailVerified": False, "image
 HARMLESS: dict[str, tuple[Callable[[], dict[str, Any]], dict[str, Any]]] = {
     "the whole user row": (lambda: {**ROW, "id": VICTIM, "role": "user", "banned": False}, {}),
     "typ JWT": (dict, {"typ": "JWT"}),
-    "typ at+jwt": (dict, {"typ": "at+jwt"}),
+    "typ at+jwt": (lambda: {"scope": "tasks:read"}, {"typ": "at+jwt"}),
+    "the issuer of OAuth": (lambda: {"iss": f"{ORIGIN}/api/auth", "scope": "tasks:read"}, {"typ": "at+jwt"}),
     "no iat": (lambda: {"iat": ...}, {}),
     "a jti": (lambda: {"jti": "x"}, {}),
     "a list of audiences": (lambda: {"iss": ORIGIN, "aud": ["https://other.example.org", ORIGIN]}, {}),

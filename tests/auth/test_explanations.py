@@ -77,6 +77,18 @@ MISTAKES: list[tuple[str, Callable[[str], str], dict[str, Any], str]] = [
     ("a header that is none", lambda _: f"{segment(b'[]')}.e30.AA", {}, "header is not a JSON object"),
     ("a header that is no base64", lambda _: "a.e30.AA", {}, "not base64url"),
     ("a payload that is none", lambda secret: sign([1], secret), {}, "payload is not a JSON object"),
+    ("a token bound to a key", lambda secret: sign(claims(cnf={"jkt": "x"}), secret), {}, "`cnf`"),
+    ("an ID token", lambda secret: sign(claims(acr="0"), secret), {}, "an ID token"),
+    ("a logout token", lambda secret: sign(claims(events={}), secret), {}, "a logout token"),
+    ("a logout token's type", lambda secret: sign(claims(), secret, typ="logout+jwt"), {}, "another kind of token"),
+    ("a client's own token", lambda secret: sign(claims(client_id="user-1"), secret), {}, "not for a user"),
+    (
+        "an OAuth client without scopes",
+        lambda secret: sign(claims(scope="openid"), secret),
+        {},
+        "every route answers 403",
+    ),
+    ("an opaque token", lambda _: "abcdefghijklmnopqrstuvwxyzABCDEF", {}, "`resource`"),
     ("too long", lambda _: "a" * 9000, {}, "longer than"),
 ]
 
@@ -112,6 +124,24 @@ def test_an_accepted_token_is_named_with_its_user(check: Callable[..., Result], 
     ):
         result = check(text)
         assert (result.exit_code, result.stdout) == (0, "Accepted: it speaks for the user user-1.\n")
+
+
+@pytest.mark.parametrize(
+    ("scope", "said"),
+    [
+        ("tasks:read", "with tasks:read, so it may read (GET, HEAD), but never erase"),
+        ("tasks:write", "with tasks:write, so it may write (every other method), but never erase"),
+        ("openid tasks:write tasks:read", "so it may read (GET, HEAD) and write (every other method), but never erase"),
+    ],
+)
+def test_a_token_of_an_oauth_client_is_named_with_what_it_may_do(
+    check: Callable[..., Result], settings: Settings, scope: str, said: str
+) -> None:
+    result = check(sign(claims(scope=scope), settings.better_auth_secret, typ="at+jwt"))
+    assert result.exit_code == 0
+    assert result.stdout.startswith("Accepted: it is an OAuth client's")
+    assert "for the user user-1," in result.stdout
+    assert said in result.stdout
 
 
 def test_an_issuer_that_cannot_be_asked_is_no_verdict(check: Callable[..., Result]) -> None:

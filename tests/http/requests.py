@@ -68,7 +68,16 @@ OTHERS: Final[dict[bytes, list[bytes]]] = {
     b"x-forwarded-for": [b"10.0.0.1"],
 }
 AUTHORIZATIONS: Final = [
-    *(b"Bearer GOOD", b"Bearer FOREIGN", b"Bearer EXPIRED", b"Bearer ", b"Bearer a.b.c", b"Bearer \xe9"),
+    *(
+        b"Bearer GOOD",
+        b"Bearer FOREIGN",
+        b"Bearer EXPIRED",
+        b"Bearer READING",
+        b"Bearer NOTHING",
+        b"Bearer ",
+        b"Bearer a.b.c",
+        b"Bearer \xe9",
+    ),
     *(b"Basic GOOD", b"bearer  GOOD", b"GOOD", b""),
 ]
 """The names in capitals stand for tokens."""

@@ -13,6 +13,7 @@ import httpx
 import pytest
 
 from app.auth.mint import mint
+from app.docs import assets
 from app.http import cross_origin
 from app.http.cross_origin import CrossOrigin
 from app.origins import Origins
@@ -233,7 +234,8 @@ async def test_answers_that_a_cache_may_keep_vary_by_origin_where_any_has_permis
     for origins, varies in (((EXACT,), True), (("*",), True), ((), False)):
         own = replace(settings, cors_origins=origins)
         async with running(own) as app, client_of(app, own, random_user()) as client:
-            for path in ("/", "/health", "/openapi.json", "/docs", "/docs/assets/swagger-ui.css", "/docs/start.js"):
+            asset = f"/docs/assets/{assets.version()}/page.css"
+            for path in ("/", "/health", "/openapi.json", "/docs", asset, "/docs/start.js"):
                 assert ("Origin" in varying((await client.get(path)).headers)) is varies, path
 
 

@@ -2,6 +2,7 @@
 
 import os
 import sys
+import time
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator, Mapping
 from dataclasses import replace
@@ -10,6 +11,7 @@ from itertools import product, repeat
 from typing import Any, Final
 
 import hypothesis
+import jwt
 import pytest
 from hypothesis import HealthCheck, given
 from hypothesis import strategies as st
@@ -171,7 +173,15 @@ def tokens(configured: Settings) -> dict[bytes, bytes]:
         b"GOOD": mint(configured, USER, 3600).encode(),
         b"FOREIGN": mint(foreign, USER, 3600).encode(),
         b"EXPIRED": mint(configured, USER, -1).encode(),
+        b"READING": scoped(configured, "tasks:read"),
+        b"NOTHING": scoped(configured, "openid"),
     }
+
+
+def scoped(configured: Settings, scope: str) -> bytes:
+    """Sign the token of an OAuth client."""
+    claims = {"sub": USER, "exp": int(time.time()) + 3600, "scope": scope}
+    return jwt.encode(claims, configured.better_auth_secret).encode()
 
 
 @pytest.fixture(scope="module")
@@ -214,6 +224,12 @@ def one_of_each(test: Any) -> Any:
         (structs.replace(CREATE, parts=(b"{",)), "found"),
         (structs.replace(CREATE, headers=[]), "found"),
         (structs.replace(CREATE, path="/api/somebody-else/tasks"), "found"),
+        (structs.replace(CREATE, headers=[(b"authorization", b"Bearer READING")]), "found"),
+        (structs.replace(LIST_OF_ANOTHER_ORIGIN, headers=[(b"authorization", b"Bearer NOTHING")]), "found"),
+        (
+            structs.replace(CREATE, method="DELETE", path="/api/me", headers=[(b"authorization", b"Bearer READING")]),
+            "found",
+        ),
         (structs.replace(CREATE, path="/nowhere"), "found"),
         (structs.replace(CREATE, method="BREW"), "found"),
         (PREFLIGHT, "found"),

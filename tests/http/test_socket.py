@@ -12,6 +12,7 @@ from litestar.routes import HTTPRoute
 
 from app.asgi import create_app
 from app.auth.mint import mint
+from app.docs import assets
 from app.settings import Settings
 from tests.conftest import random_user
 from tests.processes import Server, copied_project
@@ -73,7 +74,7 @@ def connect(server: Server, settings: Settings) -> Iterator[Callable[[], Connect
 def get_paths(settings: Settings) -> list[str]:
     """A path for every route that answers GET."""
     return sorted(
-        route.path_format.format(user_id="me", task_id="1", file_path="swagger-ui.css", path="nothing")
+        route.path_format.format(user_id="me", task_id="1", of=assets.version(), name="page.css", path="nothing")
         for route in create_app(settings).routes
         if isinstance(route, HTTPRoute) and "GET" in route.methods
     )

@@ -14,6 +14,7 @@ from typing import Any, Final
 from urllib.parse import parse_qs, urlsplit
 
 import httpx
+import jwt
 
 FOLDER: Final = Path(__file__).parent
 NODE_VERSION: Final = 20
@@ -105,6 +106,12 @@ class Issuer:
         url: str = next(mail["url"] for mail in reversed(mails) if mail["email"] == email)
         (token,) = parse_qs(urlsplit(url).query)["token"]
         return token
+
+    async def logout_token(self, client_id: str) -> str:
+        """Return the last logout token that was sent to an OAuth client."""
+        tokens: list[str] = [delivery["logout_token"] for delivery in await self._ask("deliveries")]
+        audiences: list[str] = [jwt.decode(token, options={"verify_signature": False})["aud"] for token in tokens]
+        return dict(zip(audiences, tokens, strict=True))[client_id]
 
     async def bridge_token(self, header: dict[str, Any] | None = None, **claims: Any) -> str:
         """Sign claims with the shared secret, as a route that someone wrote by hand does."""

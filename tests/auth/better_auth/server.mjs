@@ -2,6 +2,7 @@
 import { createServer } from "node:http";
 import { createInterface } from "node:readline";
 import { json } from "node:stream/consumers";
+import { oauthProvider } from "@better-auth/oauth-provider";
 import { betterAuth } from "better-auth";
 import { memoryAdapter } from "better-auth/adapters/memory";
 import { getMigrations } from "better-auth/db/migration";
@@ -10,9 +11,20 @@ import { admin, bearer, jwt } from "better-auth/plugins";
 import { SignJWT } from "jose";
 import pg from "pg";
 
-const PLUGINS = { admin, bearer, jwt: jwtOf };
+const CLIENTS = "client.example.org"; // where the tests' OAuth clients would be
+const PLUGINS = { admin, bearer, jwt: jwtOf, oauth: oauthProvider };
 const TABLES = ["user", "session", "account", "verification", "jwks"];
+const TABLES_OF_OAUTH = ["Client", "Resource", "ClientResource", "RefreshToken", "AccessToken", "Consent", "ClientAssertion"];
+TABLES.push(...TABLES_OF_OAUTH.map((name) => `oauth${name}`));
 const servers = new Map();
+const deliveries = []; // bodies of what Better Auth sent to those clients
+
+const { fetch } = globalThis;
+globalThis.fetch = async (url, options) => {
+  if (new URL(url).hostname !== CLIENTS) return fetch(url, options);
+  deliveries.push(Object.fromEntries(options.body));
+  return new Response(null, { status: 204 });
+};
 
 // No address of a PostgreSQL: tables in memory. `null`: no database at all, which Better Auth calls stateless.
 function databaseOf(address) {
@@ -46,10 +58,11 @@ function optionsOf({ options, plugins, database }, origin, mail) {
   };
 }
 
-// What only a test asks for: the mail that was sent, a token as a hand-written bridge makes it, keys past their time.
+// What only a test asks for: the mail that was sent, and what clients were told, a token as a hand-written bridge makes it, keys past their time.
 function controlsOf(auth, secret, mail) {
   return {
     "/test/mail": async () => mail,
+    "/test/deliveries": async () => deliveries,
     "/test/sign": async ({ header, payload }) => ({
       token: await new SignJWT(payload)
         .setProtectedHeader({ alg: "HS256", ...header })
