@@ -13,6 +13,7 @@ RUN = {
 """Languages whose blocks a test takes from every document."""
 
 RUN_BY = {
+    ("docs/api.md", "js"): "tests/clients/clients.py",
     ("docs/authentication.md", "ts"): "tests/frontend/site.py",
     ("docs/authentication.md", "tsx"): "tests/frontend/site.py",
     ("docs/data-model.md", "sql"): "tests/documents/test_sql.py",
