@@ -13,12 +13,15 @@ RUN = {
 """Languages whose blocks a test takes from every document."""
 
 RUN_BY = {
+    ("docs/api.md", "js"): "tests/clients/clients.py",
     ("docs/authentication.md", "ts"): "tests/frontend/site.py",
     ("docs/authentication.md", "tsx"): "tests/frontend/site.py",
     ("docs/data-model.md", "sql"): "tests/documents/test_sql.py",
     ("docs/deployment.md", "sql"): "tests/test_deployment.py",
     ("docs/development.md", "python"): "tests/documents/test_migrations.py",
     ("docs/scaling.md", "sql"): "tests/documents/test_sql.py",
+    ("docs/security.md", "caddyfile"): "tests/documents/proxies.py",
+    ("docs/security.md", "nginx"): "tests/documents/proxies.py",
 }
 """Tests that read a language from one document; those name the document."""
 

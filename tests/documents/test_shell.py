@@ -4,6 +4,7 @@ import importlib
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import fields
 from pathlib import Path
 from typing import Final
 
@@ -13,13 +14,14 @@ from click.testing import CliRunner
 
 from app.cli import Commands
 from app.settings import Settings
+from tests.clients.clients import CLIENTS
 from tests.documents import ci
 from tests.documents.blocks import blocks, commands
 from tests.processes import ROOT, environment
 
 Words = tuple[str, ...]
 
-SETTINGS: Final = ("DATABASE_URL", "export")  # of the block that test_answers.py reads, and of the user's own shell
+UNCHECKED: Final = ("export", ".")  # of the user's own shell
 COMMANDS: Final = sorted({words for block in blocks("bash") for words in commands(block)})
 
 
@@ -79,8 +81,16 @@ def check_script(words: Words) -> None:
     assert words[0] in ci.SCRIPT.splitlines()
 
 
-def run_in_the_frontend(words: Words) -> None:
-    assert " ".join(words) in (ROOT / "docs" / "authentication.md").read_text()  # where tests/frontend/site.py finds it
+def check_setting(words: Words) -> None:
+    name, _, value = words[0].partition("=")
+    assert value
+    assert name.lower() in {field.name for field in fields(Settings)}
+
+
+def run_with_a_client(words: Words) -> None:
+    command = " ".join(words)
+    if not any(command.startswith(client.generator) for client in CLIENTS):  # which tests/clients/ runs
+        assert command in (ROOT / "docs" / "authentication.md").read_text()  # where tests/frontend/site.py finds it
 
 
 def run_by_the_test_of_the_readme(words: Words) -> None:
@@ -100,7 +110,8 @@ CHECKS: Final[dict[str, Callable[[Words], None]]] = {
     "litestar": check_litestar,
     "locust": check_locust,
     "mypy": check_lint,
-    "npx": run_in_the_frontend,
+    "npx": run_with_a_client,
+    "openapi-python-client": run_with_a_client,
     "pip": check_pip,
     "podman": check_podman,
     "pytest": check_pytest,
@@ -111,11 +122,10 @@ CHECKS: Final[dict[str, Callable[[Words], None]]] = {
 }
 
 
-@pytest.mark.parametrize(
-    "words", [words for words in COMMANDS if not words[0].startswith((*SETTINGS, "."))], ids=" ".join
-)
+@pytest.mark.parametrize("words", [words for words in COMMANDS if not words[0].startswith(UNCHECKED)], ids=" ".join)
 def test_command_exists_and_takes_its_options(words: Words) -> None:
-    CHECKS[words[0]](words)
+    check = check_setting if "=" in words[0] else CHECKS[words[0]]
+    check(words)
 
 
 def test_pytest_takes_every_documented_option() -> None:
