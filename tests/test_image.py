@@ -16,13 +16,18 @@ REQUIREMENTS = set(re.findall(r"^([a-z0-9-]+)==", (ROOT / ".ci" / "requirements.
 IN_THE_IMAGE = """
 import sys
 
-class Missing:
+class Without:
+    def __init__(self, finder):
+        self.finder = finder
+
     def find_spec(self, name, path=None, target=None):
-        if name.partition(".")[0] in MISSING:
-            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+        return None if name.partition(".")[0] in MISSING else self.finder.find_spec(name, path, target)
+
+    def __getattr__(self, name):
+        return getattr(self.finder, name)
 
 MISSING = set(sys.argv[1].split(","))
-sys.meta_path.insert(0, Missing())
+sys.meta_path[:] = map(Without, sys.meta_path)
 
 import advanced_alchemy.alembic.commands
 from litestar.cli.main import litestar_group

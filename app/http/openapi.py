@@ -75,7 +75,7 @@ IF_MATCH: Final = parameter(
 IF_NONE_MATCH: Final = parameter(
     "If-None-Match",
     "header",
-    "ETags that the client holds, or `*`; 304 without a body if the current one is among them. Others are ignored.",
+    "ETags that the client holds, or `*`; 304 without a body if the current one is among them. Else it is ignored.",
     Schema(type=OpenAPIType.STRING, pattern=rf"^(\*|(W/)?{TAG}(, *(W/)?{TAG})*)$"),
 )
 
@@ -171,7 +171,7 @@ def _completed(response: OpenAPIResponse, status: int, said: Mapping[str, Any]) 
         }
         example = json.decode(problems[0].body(str(REQUEST_ID.example)))
     elif status == HTTPStatus.NOT_MODIFIED:
-        headers = {"ETag": ETAG}
+        headers = {"ETag": headers["ETag"]}
     elif status == HTTPStatus.NO_CONTENT:
         response.content = None
     response.headers = {"X-Request-Id": REQUEST_ID, **headers, **({} if said.get("public") else QUOTAS)}

@@ -52,7 +52,9 @@ async def counted(
     """A client whose application reaches the database through a relay, over a single connection."""
     mode: StatementMode = request.param
     async with relayed(settings.database_url) as (relay, url):
-        through = replace(settings, database_url=url, database_pool_size=1, database_statements=mode)
+        through = replace(
+            settings, database_url=url, database_pool_size=1, database_reads_per_user=2, database_statements=mode
+        )
         async with running(through) as app, client_of(app, through, user_id) as client:
             yield relay, client
 
@@ -75,7 +77,7 @@ async def test_64_reads_at_once_are_three_statements_and_three_round_trips(
     counted: tuple[Relay, httpx.AsyncClient], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Two that nothing was in the way of, and one for all that came while these were under way."""
-    monkeypatch.setattr("app.db.coalesce.SLOW", 60)
+    monkeypatch.setattr("app.db.groups.SLOW", 60)
     relay, client = counted
     url = f"{TASKS}/{(await client.post(TASKS, json={'title': 'x'})).json()['id']}"
     for path in (url, f"{url}999", TASKS, f"{TASKS}?status=pending&sort=title", "/api/me/stats"):

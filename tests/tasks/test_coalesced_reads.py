@@ -59,7 +59,7 @@ class World(NamedTuple):
 
 @pytest.fixture
 async def world(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[World]:
-    monkeypatch.setattr("app.db.coalesce.UNDER_WAY", 1)
+    monkeypatch.setattr("app.db.groups.UNDER_WAY", 1)
     databases = [Database(replace(settings, database_coalesce=on)) for on in (False, True)]
     alone = Stores.on(databases[0])
     users = [random_user() for _ in range(USERS)]
