@@ -79,8 +79,8 @@ class BearerToken(ASGIMiddleware):
             if limiter is not None:
                 await limiter.refusal(scope)
             raise
-        if limiter is not None:
-            await limiter.request(scope, caller.id)
+        if limiter is not None and (counted := limiter.request(scope, caller.id)) is not None:
+            await counted
         require_own_path(scope["path_params"].get("user_id"), caller)
         if caller.scopes is not None:
             require_scope(scope, caller.scopes)

@@ -26,8 +26,12 @@ REMEMBERED: Final = 4096
 REMEMBERED_SECONDS: Final = 10
 """For how long: a key of the issuer's that was not known yet may be by then."""
 
-Counter = Callable[[str], Awaitable[Sequence[Standing]]]
-"""Counts a request of a key, and returns where it stands in each limit; nothing where nobody can tell now."""
+
+class Counter(Protocol):
+    """Counts a request of a key, and returns where it stands in each limit; nothing where nobody can tell now."""
+
+    async def __call__(self, key: str) -> Sequence[Standing]:
+        """Count."""
 
 
 class Counts(Protocol):
@@ -48,15 +52,36 @@ class Quota:
 
     def __init__(self, limits: dict[str, Limit], counts: Counts) -> None:
         self._counter = counts.counter(limits)
+        self._at_once: Callable[[str], Sequence[Standing]] | None = getattr(self._counter, "at_once", None)
+        self._only: Callable[[str], Standing] | None = getattr(self._counter, "only", None)
         policies = ", ".join(f'"{name}";q={amount};w={seconds}' for name, (amount, seconds) in limits.items())
         self._policy = (b"ratelimit-policy", policies.encode())
         self._template = ", ".join(f'"{name}";r=%d;t=%d' for name in limits).encode()
 
-    async def take(self, scope: Any, key: str) -> None:
-        """Count a request, and leave the headers of its answer in the state. Raises TooManyRequests."""
+    def take(self, scope: Any, key: str) -> Awaitable[None] | None:
+        """Count a request, and leave the headers of its answer in the state; await what is returned, unless it is None.
+
+        Raises TooManyRequests.
+        """
+        if self._only is not None:
+            allowed, remaining, seconds = self._only(key)
+            state = scope["state"]
+            state["rate_limit"] = (self._policy, (b"ratelimit", self._template % (remaining, seconds)))
+            if not allowed:
+                raise TooManyRequests(seconds)
+            return None
+        if self._at_once is None:
+            return self._take(scope, key)
+        self._note(scope, self._at_once(key))
+        return None
+
+    async def _take(self, scope: Any, key: str) -> None:
+        self._note(scope, await self._counter(key))
+
+    def _note(self, scope: Any, standings: Sequence[Standing]) -> None:
         numbers: list[int] = []
         wait = 0
-        for allowed, remaining, seconds in await self._counter(key):
+        for allowed, remaining, seconds in standings:
             numbers += remaining, seconds
             if not allowed and seconds > wait:
                 wait = seconds
@@ -83,11 +108,10 @@ class RateLimiter:
         self._address = ClientAddress(settings.trusted_proxies)
         self._refused: dict[int, float] = {}
 
-    async def request(self, scope: Any, user_id: str) -> None:
-        """Count a verified user's request; writes count twice. Raises TooManyRequests."""
+    def request(self, scope: Any, user_id: str) -> Awaitable[None] | None:
+        """Count a verified user's request as `Quota.take` does; writes count twice. Raises TooManyRequests."""
         quota = self._reads if scope["method"] in READS else self._writes
-        if quota is not None:
-            await quota.take(scope, user_id)
+        return None if quota is None else quota.take(scope, user_id)
 
     def refuse_again(self, scope: Any) -> None:
         """Raise TooManyRequests for credentials that were refused so a moment ago, from the same address.
@@ -106,7 +130,8 @@ class RateLimiter:
             return
         self.refuse_again(scope)
         try:
-            await self._failed.take(scope, self._address(scope))
+            if (counted := self._failed.take(scope, self._address(scope))) is not None:
+                await counted
         except TooManyRequests as problem:
             if len(self._refused) >= REMEMBERED:
                 self._refused.clear()

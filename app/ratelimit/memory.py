@@ -22,6 +22,8 @@ HASH_BITS: Final = 2**60 - 1
 class Window:
     """The counts of this window, and of the one before, which then still overlaps."""
 
+    __slots__ = ("_before", "_counts", "_ends", "_limit")
+
     def __init__(self, limit: Limit) -> None:
         self._limit = limit
         self._before: dict[int, int] = {}
@@ -37,11 +39,14 @@ class Window:
         number = hash(key) & HASH_BITS
         before, count = self._before.get(number, 0), self._counts.get(number, 0)
         left = self._ends - now
-        allowed = before * left / seconds + count < amount
-        if allowed:
-            count += 1
-            self._counts[number] = count
-        return standing(self._limit, allowed, before, count, left)
+        used = before * left / seconds + count
+        if used >= amount:
+            return standing(self._limit, False, before, count, left)
+        self._counts[number] = count + 1
+        remaining = amount - 1 - int(used)
+        if remaining > 0:  # as `standing` would say, without the call
+            return True, remaining, int(left) + 1
+        return standing(self._limit, True, before, count + 1, left)
 
     def _turn(self, now: float) -> None:
         seconds = self._limit.seconds
@@ -74,7 +79,13 @@ class MemoryCounter:
 
     def __init__(self, windows: Sequence[Window]) -> None:
         self._windows = windows
+        self.only = windows[0].hit if len(windows) == 1 else None
+        """Does the same where there is one limit, as for most requests."""
 
-    async def __call__(self, key: str) -> list[Standing]:
-        """Return where the key stands in each, without ever waiting."""
+    def at_once(self, key: str) -> Sequence[Standing]:
+        """Return where the key stands in each, without ever waiting: a coroutine would cost more than the count."""
         return [window.hit(key) for window in self._windows]
+
+    async def __call__(self, key: str) -> Sequence[Standing]:
+        """Return the same."""
+        return self.at_once(key)

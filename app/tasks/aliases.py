@@ -5,6 +5,7 @@ A known name that cannot be honoured is refused: ignored, it would make a wrong 
 
 import re
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 from typing import Final
 
 from app.tasks.parameters import PARAMETERS
@@ -96,6 +97,9 @@ SORT: Final = re.compile(r"([-+ ]?)(\w+?)(?:[_:., -](asc|desc))?", re.ASCII)
 SIGNS: Final = {"-": "desc", "+": "asc", " ": "asc"}
 """A `+` that was not escaped arrives as a space."""
 
+LONGEST_REMEMBERED: Final = 256
+"""Characters of a path whose translation is kept; anybody can send any path."""
+
 HUMP: Final = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 
 
@@ -103,6 +107,10 @@ def own_address(method: str, path: str) -> tuple[str, str] | None:
     """Return our own method and path for a request, None where it has them."""
     if not (path.startswith(PREFIXES) or path.endswith(SUFFIXES) or (method in METHODS and path.endswith(COMPLETE))):
         return None
+    return (_remembered if len(path) <= LONGEST_REMEMBERED else _translate)(method, path)
+
+
+def _translate(method: str, path: str) -> tuple[str, str] | None:
     own_method, own = method, path
     for other, replacement in PATHS:
         own = match.expand(replacement) if (match := other.fullmatch(own)) else own
@@ -111,6 +119,9 @@ def own_address(method: str, path: str) -> tuple[str, str] | None:
     elif match := COMPLETION.fullmatch(own):
         own_method, own = METHODS.get(method, method), match.expand(r"\1/complete\2")
     return None if (own_method, own) == (method, path) else (own_method, own)
+
+
+_remembered: Final = lru_cache(maxsize=1024)(_translate)
 
 
 def own_name(written: str) -> str:
