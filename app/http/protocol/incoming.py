@@ -12,6 +12,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from app.errors import BadRequest, HeaderFieldsTooLarge, InternalError, Problem, URITooLong
 from app.http.protocol import framing
+from app.http.protocol.cycle import Cycle
 from app.http.protocol.transport import GatheringTransport
 from app.settings import Settings
 
@@ -116,6 +117,7 @@ class Incoming(HttpToolsProtocol):
         if self.parser.should_upgrade() and self.parser.get_method() == b"CONNECT":
             raise BadRequest
         super().on_headers_complete()
+        self.cycle.__class__ = Cycle  # uvicorn asks nobody which one to make, and has not run this one yet
         self.headers = []  # for trailers, which are no headers of the request
         self.in_body = True
         self._pending = ADVANCED
