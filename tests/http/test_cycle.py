@@ -71,7 +71,9 @@ async def sent(
         [body(b"[{}]")],
     ],
 )
-async def test_what_is_sent_is_what_uvicorn_sends(messages: list[dict[str, Any]], method: str, keep_alive: bool) -> None:
+async def test_what_is_sent_is_what_uvicorn_sends(
+    messages: list[dict[str, Any]], method: str, keep_alive: bool
+) -> None:
     for _ in range(2):  # the second time from memory
         ours = await sent(Cycle, *messages, method=method, keep_alive=keep_alive)
         assert ours == await sent(RequestResponseCycle, *messages, method=method, keep_alive=keep_alive)
