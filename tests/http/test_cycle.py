@@ -8,6 +8,7 @@ from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 from app.http.protocol import cycle
 from app.http.protocol.cycle import Cycle, Lines
 
+NO_LOGGER: Any = None
 DEFAULTS = [(b"date", b"Wed, 25 Nov 2026 12:00:00 GMT")]
 LENGTH_4 = (b"content-length", b"4")
 JSON = (b"content-type", b"application/json")
@@ -22,17 +23,18 @@ def body(part: bytes, *, more: bool = False) -> dict[str, Any]:
 
 
 async def sent(
-    kind: type[RequestResponseCycle], *messages: dict[str, Any], method: str = "GET", keep_alive: bool = True
+    kind: type[RequestResponseCycle], *messages: Any, method: str = "GET", keep_alive: bool = True
 ) -> list[Any]:
     """What a cycle does with these messages: writes, the end of the connection, the end of the answer, an error."""
     happened: list[Any] = []
     transport: Any = SimpleNamespace(write=happened.append, close=lambda: happened.append("closed"))
+    flow: Any = SimpleNamespace(write_paused=False)
     one = kind(
-        scope={"method": method},  # type: ignore[arg-type, typeddict-item]  # no more of it is looked at
+        scope={"method": method},  # type: ignore[typeddict-item]  # no more of it is looked at
         transport=transport,
-        flow=SimpleNamespace(write_paused=False),  # type: ignore[arg-type]
-        logger=None,  # type: ignore[arg-type]
-        access_logger=None,  # type: ignore[arg-type]
+        flow=flow,
+        logger=NO_LOGGER,
+        access_logger=NO_LOGGER,
         access_log=False,
         default_headers=DEFAULTS,
         message_event=asyncio.Event(),
