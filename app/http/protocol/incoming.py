@@ -4,6 +4,7 @@ Deadlines are totals, so dripping bytes extend none. An ordinary request, in one
 """
 
 import asyncio
+from abc import ABC, abstractmethod
 from typing import Any, Final, cast
 
 import httptools
@@ -25,7 +26,7 @@ PIPELINED: Final = 100
 logger = structlog.get_logger("app.http")
 
 
-class Incoming(HttpToolsProtocol):
+class Incoming(HttpToolsProtocol, ABC):
     """uvicorn's protocol as far as it reads; `fail` answers what is not acceptable."""
 
     transport: GatheringTransport  # type: ignore[assignment]  # it stands for the transport that uvicorn expects
@@ -139,9 +140,9 @@ class Incoming(HttpToolsProtocol):
     def _should_upgrade(self) -> bool:
         return False
 
+    @abstractmethod
     def fail(self, problem: Problem) -> None:
-        """Read no more, and answer with a problem. Subclasses say how."""
-        raise NotImplementedError
+        """Read no more, and answer with a problem."""
 
 
 def _problem(error: httptools.HttpParserError) -> Problem:
