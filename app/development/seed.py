@@ -65,6 +65,8 @@ async def fill(settings: Settings, user_id: str, tasks: int, number: int | None)
     """Add that many tasks, for a number the same ones each time. Raises what the database raises."""
     database = Database(replace(settings, database_timeout=SECONDS))
     try:
+        async with asyncio.timeout(settings.database_cold_start_timeout), database.engine.connect():
+            pass  # a person waits, so nothing is tried again for a minute where nobody answers
         async with database.transaction() as session:
             last = await UserRepository(session=session).advance(user_id, tasks)
             revisions = range(last - tasks + 1, last + 1)
