@@ -40,7 +40,7 @@ class TaskController(Controller):
 
     @get(**openapi.LIST)
     async def list_tasks(self, request: Request, tasks: Tasks) -> JSONResponse[list[Task]]:
-        """One page of the user's tasks, newest first unless asked otherwise. Unknown parameters are ignored."""
+        """One page of the user's tasks, newest first unless asked otherwise. Names without meaning are ignored."""
         query = parse(request.scope["query_string"])
         known = if_none_match(request.scope)
         page = await tasks.page(request.user.id, query, known or (), accepted(request.scope))
