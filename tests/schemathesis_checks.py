@@ -62,7 +62,7 @@ ACCEPTED: Final[Mapping[str, tuple[str, Callable[[Any], Any]]]] = {
 }
 """For each field that has more forms than its schema, the words for them, and a value of its schema for any of them."""
 
-IGNORED: Final[Mapping[str, str]] = {"if-none-match": "Else it is ignored"}
+IGNORED: Final[Mapping[str, str]] = {"if-none-match": "Anything else is ignored"}
 """Headers that mean nothing where they do not fit their schema, and the words for it."""
 
 

@@ -75,7 +75,8 @@ IF_MATCH: Final = parameter(
 IF_NONE_MATCH: Final = parameter(
     "If-None-Match",
     "header",
-    "ETags that the client holds, or `*`; 304 without a body if the current one is among them. Else it is ignored.",
+    "ETags that the client holds, or `*` for any; 304 without a body if the current one is among them. "
+    "Anything else is ignored.",
     Schema(type=OpenAPIType.STRING, pattern=rf"^(\*|(W/)?{TAG}(, *(W/)?{TAG})*)$"),
 )
 

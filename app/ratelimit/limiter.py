@@ -52,6 +52,7 @@ class Quota:
 
     def __init__(self, limits: dict[str, Limit], counts: Counts) -> None:
         self._counter = counts.counter(limits)
+        # what counts in memory does so without a coroutine, and in a single limit without a list: a third of the cost
         self._at_once: Callable[[str], Sequence[Standing]] | None = getattr(self._counter, "at_once", None)
         self._only: Callable[[str], Standing] | None = getattr(self._counter, "only", None)
         policies = ", ".join(f'"{name}";q={amount};w={seconds}' for name, (amount, seconds) in limits.items())
