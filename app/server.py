@@ -1,9 +1,7 @@
 """Runs uvicorn as this service wants it, around whatever has to live exactly as long as the server."""
 
 import asyncio
-import errno
 import signal
-import socket
 import ssl
 import sys
 from collections.abc import Mapping
@@ -13,6 +11,7 @@ from typing import Any, cast
 
 import uvicorn
 
+from app import listening
 from app.db import migrations
 from app.development import banner, postgres
 from app.http.protocol import ProtocolFactory
@@ -44,11 +43,12 @@ def run(settings: Settings, *, host: str, port: int, **options: Any) -> None:
     """Serve until SIGINT, SIGTERM or the terminal ends, then clean up; `options` are uvicorn's."""
     options = _watching(options)
     certificate = _usable_certificate(options)
+    shared = options["reload"] or options.get("workers", 1) > 1
     signal.signal(signal.SIGTERM, lambda *_: sys.exit())
     if signal.getsignal(signal.SIGHUP) is signal.SIG_DFL:  # it is not under nohup
         signal.signal(signal.SIGHUP, lambda *_: signal.raise_signal(signal.SIGTERM))
     if options.get("uds") is None and options.get("fd") is None:
-        _require_free(host, port)
+        listening.require_free(host, port)
     with postgres.running() if settings.development else nullcontext():
         if settings.development or settings.migrate_on_start:  # the workers would each do it
             migrations.upgrade(settings)
@@ -57,7 +57,7 @@ def run(settings: Settings, *, host: str, port: int, **options: Any) -> None:
         uvicorn.run(
             "app.asgi:worker",
             factory=True,
-            host=host,
+            host=cast("str", listening.host_for_uvicorn(host, shared=shared)),
             port=port,
             log_config=None,
             access_log=False,
@@ -77,17 +77,6 @@ def _headers(settings: Settings) -> list[tuple[str, str]]:
     """Return what every answer has, besides what the application says."""
     seconds = settings.strict_transport_security
     return [] if seconds is None else [("strict-transport-security", f"max-age={seconds}")]
-
-
-def _require_free(host: str, port: int) -> None:
-    """End with one sentence, before anything is started or printed, where nobody can listen."""
-    try:
-        for family, _, _, _, address in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM):
-            socket.create_server(address[:2], family=family).close()
-    except OSError as error:
-        taken = f"Port {port} is already in use; stop what listens there, or choose another --port."
-        other = f"Cannot listen on {host}, port {port}: {error.strerror}."
-        raise SystemExit(taken if error.errno == errno.EADDRINUSE else other) from None
 
 
 def _usable_certificate(options: Mapping[str, Any]) -> bool:

@@ -113,7 +113,8 @@ class TestRun:
         [
             ("127.0.0.1", "http://127.0.0.1:8123"),
             ("0.0.0.0", "http://127.0.0.1:8123"),  # noqa: S104 - nothing listens
-            ("::", "http://[::1]:8123"),
+            ("::", "http://127.0.0.1:8123"),
+            ("::1", "http://[::1]:8123"),
             ("box.local", "http://box.local:8123"),
         ],
     )
@@ -129,7 +130,7 @@ class TestRun:
         monkeypatch.setattr(postgres, "running", nullcontext)
         monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: [])  # no resolver knows box.local
         server.run(replace(settings, development=True), host=host, port=8123)
-        assert noted["host"] == host
+        assert noted["port"] == 8123
         printed = capsys.readouterr().out
         assert f"{address}/docs " in printed
         assert re.search(rf"curl -H 'Authorization: Bearer [\w.-]+' {re.escape(address)}/api/me/tasks\n", printed)

@@ -8,7 +8,7 @@ from app.settings import Settings
 
 def greet(settings: Settings, host: str, port: int, *, scheme: str) -> None:
     """Tell the person at the terminal how to use what is served."""
-    reachable = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 - a comparison
+    reachable = {"0.0.0.0": "127.0.0.1", "::": "127.0.0.1"}.get(host, host)  # noqa: S104 - a comparison
     address = f"{scheme}://[{reachable}]:{port}" if ":" in reachable else f"{scheme}://{reachable}:{port}"
     token = mint(settings, DEVELOPMENT_USER, TOKEN_SECONDS)
     print(  # noqa: T201 - see above

@@ -21,7 +21,7 @@ PATH: Final = "/docs"
 BEARER: Final = "bearerAuth"
 DEVELOPMENT_USER: Final = "dev-user"
 TOKEN_SECONDS: Final = 24 * 3600
-LOOPBACK: Final = {"127.0.0.1", "::1"}
+LOOPBACK: Final = {"127.0.0.1", "::1", "::ffff:127.0.0.1"}  # the last on a socket of both families
 SAME_ORIGIN: Final = "same-origin"
 POLICY: Final = (
     "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; "
