@@ -173,7 +173,7 @@ def test_development_and_benchmark_have_the_versions_of_production(file: str) ->
 def test_container_has_neither_root_nor_a_shell_command_nor_development_packages() -> None:
     final = CONTAINERFILE.rpartition("\nFROM ")[2]
     assert re.search(r"^USER [1-9]\d*:[1-9]\d*$", final, flags=re.MULTILINE)
-    assert final.rstrip().endswith('\nCMD ["litestar", "run", "--host", "0.0.0.0"]')
+    assert final.rstrip().endswith('\nCMD ["litestar", "run", "--host", "::"]')
     assert "PORT=8000" in final
     assert "RUN " not in final
     assert "PYTHONUNBUFFERED=1" in final

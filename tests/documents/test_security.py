@@ -137,3 +137,4 @@ def test_the_image_is_built_from_the_application_alone() -> None:
     assert (everything, sorted(exceptions)) == ("*", ["!.ci/requirements.txt", "!app", "!migrations", "**/__pycache__"])
     copied = re.findall(r"^COPY (?!--from)(\S+) ", (ROOT / "Containerfile").read_text(), flags=re.MULTILINE)
     assert sorted(copied) == [".ci/requirements.txt", "app", "migrations"]
+    assert (ROOT / ".dockerignore").read_text() == (ROOT / ".containerignore").read_text()  # the same for Docker
