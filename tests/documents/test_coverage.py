@@ -17,7 +17,7 @@ RUN_BY = {
     ("docs/authentication.md", "ts"): "tests/frontend/site.py",
     ("docs/authentication.md", "tsx"): "tests/frontend/site.py",
     ("docs/data-model.md", "sql"): "tests/documents/test_sql.py",
-    ("docs/deployment.md", "sql"): "tests/test_deployment.py",
+    ("docs/deployment.md", "sql"): "tests/deployment/test_roles.py",
     ("docs/development.md", "python"): "tests/documents/test_migrations.py",
     ("docs/scaling.md", "sql"): "tests/documents/test_sql.py",
     ("docs/security.md", "caddyfile"): "tests/documents/proxies.py",

@@ -22,6 +22,7 @@ from tests.processes import ROOT, environment
 Words = tuple[str, ...]
 
 UNCHECKED: Final = ("export", ".")  # of the user's own shell
+FILES: Final = [path for path in (ROOT / "docs" / "deployment").rglob("*") if path.is_file()]
 COMMANDS: Final = sorted({words for block in blocks("bash") for words in commands(block)})
 
 
@@ -33,7 +34,7 @@ def check_litestar(words: Words) -> None:
 
 
 def check_python(words: Words) -> None:
-    if words == ("python3", "-m", "venv", ".venv"):
+    if words[:3] == ("python3", "-m", "venv"):
         return  # the next test runs it
     flag, name, *options = words[1:]
     assert flag == "-m"
@@ -58,6 +59,28 @@ def check_podman(words: Words) -> None:
     else:
         inside = words[words.index("litestar-tasks") + 1 :]
         assert not inside or inside in COMMANDS
+
+
+def check_docker(words: Words) -> None:
+    assert words[1] in {"build", "compose"}
+    assert (ROOT / words[words.index("-f") + 1]).is_file()
+
+
+def check_deployment(words: Words) -> None:
+    """The programs of platforms are not here; the files and objects that they are given are."""
+    for word in words[1:]:
+        if word.startswith("docs/"):
+            assert (ROOT / word).is_file() or Path(word).name == ".env"
+        elif word.removeprefix("job/").startswith("litestar-tasks"):
+            assert any(
+                f"/{word}.service" in str(path) or word.removeprefix("job/") in path.read_text() for path in FILES
+            )
+
+
+def check_pip_with_hashes(words: Words) -> None:
+    folder = Path(words[0]).parents[2]
+    assert (ROOT / Path(words[-1]).relative_to(folder)).is_file()
+    assert {"--require-hashes", "--only-binary"} <= {*words}
 
 
 def check_locust(words: Words) -> None:
@@ -104,8 +127,13 @@ def check_hooks(words: Words) -> None:
 
 CHECKS: Final[dict[str, Callable[[Words], None]]] = {
     ".ci/pgbouncer": check_script,
+    "/opt/litestar-tasks/.venv/bin/pip": check_pip_with_hashes,
     "apt-get": check_apt_get,
+    "cp": check_deployment,
     "curl": run_by_the_test_of_the_readme,
+    "docker": check_docker,
+    "fly": check_deployment,
+    "kubectl": check_deployment,
     "lint-imports": check_lint,
     "litestar": check_litestar,
     "locust": check_locust,
@@ -118,6 +146,7 @@ CHECKS: Final[dict[str, Callable[[Words], None]]] = {
     "python": check_python,
     "python3": check_python,
     "ruff": check_lint,
+    "systemctl": check_deployment,
     "uvx": check_hooks,
 }
 
@@ -136,7 +165,7 @@ def test_pytest_takes_every_documented_option() -> None:
 
 
 def test_virtual_environment_of_the_readme_is_one_in_which_pip_may_install_and_uv_runs(tmp_path: Path) -> None:
-    [line] = [block.text for block in blocks("bash") if block.text.startswith("python3 -m venv")]
+    [line] = [block.text for block in blocks("bash") if block.text.startswith("python3 -m venv .venv")]
     asks = "import sys; print(sys.prefix != sys.base_prefix, sys.prefix)"
     (tmp_path / "pyproject.toml").write_text('[project]\nname = "empty"\nversion = "1"\n')
     script = f"{line}python -c '{asks}'; pip install --dry-run pip >/dev/null; uv run --offline python -c '{asks}'"
