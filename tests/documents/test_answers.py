@@ -40,7 +40,7 @@ async def test_link_in_the_api_document_has_the_form_of_a_real_one(client: httpx
 
 
 def test_variables_of_neon_are_taken() -> None:
-    given = dotenv_values(stream=StringIO(the_block("docs/deployment.md", "bash", "DATABASE_URL_UNPOOLED")))
+    given = dotenv_values(stream=StringIO(the_block("docs/deployment.md", "bash", "DATABASE_URL_UNPOOLED='postgresql")))
     settings = Settings.from_env({**given, "BETTER_AUTH_SECRET": "kD7zQ0pXw3rT9uLmB5nV8cYhJ2fGsE4a"})
     assert settings.database_url
     assert settings.database_url_unpooled
