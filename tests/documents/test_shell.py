@@ -1,6 +1,7 @@
 """Every command in the documentation exists and takes these options; a program that nothing here knows is a failure."""
 
 import importlib
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -16,7 +17,7 @@ from app.cli import Commands
 from app.settings import Settings
 from tests.clients.clients import CLIENTS
 from tests.documents import ci
-from tests.documents.blocks import blocks, commands
+from tests.documents.blocks import Block, blocks, commands, the_block
 from tests.processes import ROOT, environment
 
 Words = tuple[str, ...]
@@ -102,16 +103,57 @@ def check_hooks(words: Words) -> None:
     assert (ROOT / ".pre-commit-config.yaml").is_file()
 
 
+def run_by_the_drill(words: Words) -> None:
+    """tests/operations/ takes each of these blocks out of the page by a text that stands in it."""
+    text = (ROOT / "tests" / "operations" / "test_restore.py").read_text()
+    taken = [
+        the_block("docs/operations.md", "bash", part) for part in re.findall(r'documented\("bash", "(.*?)"\)', text)
+    ]
+    assert any(words in commands(Block("", 0, "bash", block)) for block in taken)
+
+
+def check_verification(words: Words) -> None:
+    """The program of the embedded PostgreSQL 18.4 crashes when asked for its version, so it cannot be run."""
+    backup = next(words for words in COMMANDS if words[0] == "pg_basebackup")
+    assert f"--pgdata={words[1]}" in backup
+
+
+def check_neon(words: Words) -> None:
+    """Commands and options are those that version 5.0.1 of the npm package neonctl prints with --help."""
+    command, arguments, options = next(one for one in NEON if " ".join(words[1:]).startswith(one[0]))
+    rest = words[1 + len(command.split()) :]
+    given = [(rest[at], rest[at + 1 : at + 2]) for at in range(len(rest)) if rest[at].startswith("--")]
+    flags = {name for name, value in given if not value or value[0].startswith("--")}
+    assert {name for name, _ in given} <= options
+    assert flags <= {"--finalize"}
+    assert len(rest) - 2 * len(given) + len(flags) == arguments
+
+
+NEON: Final = [
+    ("branches create", 0, {"--name", "--parent", "--expires-at"}),
+    ("branches restore", 2, {"--preserve-under-name"}),
+    ("connection-string", 1, {"--role-name", "--database-name"}),
+    ("snapshots create", 0, {"--branch", "--name", "--expires-at"}),
+    ("snapshots restore", 1, {"--target-branch", "--finalize"}),
+]
+"""Commands, how many arguments they take, and options that we use."""
+
 CHECKS: Final[dict[str, Callable[[Words], None]]] = {
     ".ci/pgbouncer": check_script,
     "apt-get": check_apt_get,
     "curl": run_by_the_test_of_the_readme,
+    "echo": run_by_the_drill,
     "lint-imports": check_lint,
     "litestar": check_litestar,
     "locust": check_locust,
     "mypy": check_lint,
+    "neon": check_neon,
     "npx": run_with_a_client,
     "openapi-python-client": run_with_a_client,
+    "pg_basebackup": run_by_the_drill,
+    "pg_dump": run_by_the_drill,
+    "pg_restore": run_by_the_drill,
+    "pg_verifybackup": check_verification,
     "pip": check_pip,
     "podman": check_podman,
     "pytest": check_pytest,

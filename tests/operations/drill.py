@@ -86,8 +86,30 @@ class Drill:
             timeout=60,
             check=False,
         )
-        assert done.returncode == 0, done.stderr
+        assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout
+
+    def control(self, *arguments: str) -> None:
+        """Run pg_ctl on the server, as the user whom it belongs to."""
+        with subprocess.Popen(
+            [self._programs / "pg_ctl", "-w", "-D", self.data, "-l", self.data / "log", *arguments],
+            user=self.owner,
+            cwd=self.data.anchor,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        ) as process:
+            pass
+        assert process.returncode == 0, (self.data / "log").read_text()
+
+    def configure(self, file: str, lines: str) -> None:
+        with (self.data / file).open("a") as settings:
+            settings.write(lines)
+
+    def own(self, folder: Path) -> None:
+        """Hand a folder to the user of the server, who is not root."""
+        for path in (folder, *folder.rglob("*")):
+            os.chown(path, self.owner, -1)
 
     def stop(self) -> None:
         assert self.server.terminate() == 0

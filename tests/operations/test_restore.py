@@ -1,12 +1,15 @@
 """After a restore as docs/operations.md describes it, no client that kept what it was told is told anything wrong."""
 
-from collections.abc import Callable, Iterator
+import re
+import shutil
+from collections.abc import Iterator
 from datetime import UTC, datetime
 
 import pytest
 
 from tests.operations.drill import MOMENT, Drill, documented, drill
 from tests.operations.scenes import Users, after, before, lost
+from tests.processes import until
 
 
 @pytest.fixture(scope="module")
@@ -55,3 +58,36 @@ def test_each_documented_statement_is_needed(standing: Drill, users: Users, left
     standing.start()
     with pytest.raises(AssertionError):
         after(users)
+
+
+def test_clients_are_told_nothing_wrong_after_recovery_to_a_point_in_time(standing: Drill, users: Users) -> None:
+    archive, base = (standing.folder.parent / name for name in ("archive", "base"))
+    archive.mkdir()
+    standing.own(archive)
+    standing.configure("postgresql.conf", documented("ini", "archive_command").replace("/mnt/archive", str(archive)))
+    standing.control("restart")
+    take = documented("bash", "pg_basebackup").replace("/mnt/base/today", str(base))
+    standing.run(take, REPLICATION_URL=standing.settings.database_url)
+    before(users)
+    moment = standing.execute("SELECT now()::text")
+    lost(users)
+
+    standing.stop()
+    standing.control("stop")
+    destroyed = standing.data.rename(standing.data.with_name("destroyed"))
+    base.rename(standing.data)
+    shutil.copy(destroyed / "postmaster.opts", standing.data)  # how the embedded server is started
+    (standing.data / ".s.PGSQL.5432.lock").unlink(missing_ok=True)  # it has its socket among the data
+    lines = documented("ini", "restore_command").replace("/mnt/archive", str(archive))
+    standing.configure("postgresql.auto.conf", re.sub("2026-11-25 03:10:00.00", moment, lines))
+    (standing.data / "recovery.signal").touch()
+    standing.own(standing.data)
+    standing.control("restart")
+    until(lambda: standing.execute("SELECT pg_is_in_recovery()") is False)
+
+    standing.execute(documented("sql", "UPDATE users"))
+    standing.run(documented("bash", "ERASED").replace(MOMENT, moment.replace(" ", "T")))
+    standing.start()
+    assert users.newcomer.look_at_all() == []
+    assert len(users.busy.look_at_all()) == 5
+    after(users)
