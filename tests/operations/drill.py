@@ -44,7 +44,7 @@ class Drill:
         SENSITIVE.add(self.settings.better_auth_secret)
         postmaster = int((self.data / "postmaster.pid").read_text().split()[0])
         self._programs = Path(psutil.Process(postmaster).exe()).parent
-        self._variables = {
+        self._variables: dict[str, Any] = {
             "DATABASE_URL": url.replace("postgres:@", "tasks_app@"),
             "DATABASE_URL_UNPOOLED": url,
             "BETTER_AUTH_SECRET": self.settings.better_auth_secret,
