@@ -36,6 +36,9 @@ def check_litestar(words: Words) -> None:
 def check_python(words: Words) -> None:
     if words == ("python3", "-m", "venv", ".venv"):
         return  # the next test runs it
+    if words[1] == "docs/operations/capacity.py":
+        subprocess.run([sys.executable, *words[1:]], cwd=ROOT, check=True, capture_output=True)
+        return
     flag, name, *options = words[1:]
     assert flag == "-m"
     path = ROOT / name.replace(".", "/")
