@@ -6,7 +6,9 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 
 import pytest
+from sqlalchemy import BigInteger
 
+from app.models import USERS
 from tests.operations.drill import MOMENT, Drill, documented, drill
 from tests.operations.scenes import Users, after, before, lost
 from tests.processes import until
@@ -50,6 +52,12 @@ def test_clients_are_told_nothing_wrong_after_a_dump_was_restored(standing: Dril
         assert user.look_at_all() == []
     assert len(users.busy.look_at_all()) == 5
     after(users)
+
+
+def test_documented_statement_lifts_every_number_that_a_client_of_the_user_may_hold() -> None:
+    numbers = [column.name for column in USERS.c if isinstance(column.type, BigInteger)]
+    [update] = [one for one in documented("sql", "UPDATE users").split(";") if "UPDATE users" in one]
+    assert [name for name in numbers if not re.search(rf"\b{name} = greatest\(revision, ", update)] == []
 
 
 @pytest.mark.parametrize("left_out", ["UPDATE users", "SELECT setval"])
