@@ -11,7 +11,6 @@ from dataclasses import MISSING, fields, replace
 from io import StringIO
 from pathlib import Path
 
-import asyncpg
 import pytest
 from dotenv import dotenv_values
 from litestar import Litestar
@@ -21,12 +20,10 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 import app as package
-from app.db import migrations
 from app.development.defaults import missing
 from app.errors import Problem
 from app.settings import VERSION, Settings
 from app.tasks.schemas import Task
-from tests.conftest import client_of, random_user, running
 from tests.servers import serving
 
 ROOT = Path(__file__).parents[1]
@@ -221,37 +218,6 @@ def test_readme_requests_work_as_they_stand_there(settings: Settings) -> None:
     created, end = json.JSONDecoder().raw_decode(done.stdout)
     assert created["title"] == "Buy milk"
     assert created in json.loads(done.stdout[end:])
-
-
-@pytest.fixture
-def restored(create_database: Callable[[], str], settings: Settings) -> Settings:
-    """A database of its own, for the documented statements reach all users."""
-    restored = replace(settings, database_url=create_database())
-    migrations.upgrade(restored)
-    return restored
-
-
-async def test_documented_statements_after_a_restore_make_lists_new_and_leave_tasks_valid(restored: Settings) -> None:
-    text = (ROOT / "docs" / "data-model.md").read_text()
-    lift = re.findall(r"^   ```sql\n(.*?)```", text, flags=re.DOTALL | re.MULTILINE)
-    async with running(restored) as app, client_of(app, restored, random_user()) as client:
-        task = (await client.post("/api/me/tasks", json={"title": "Before"})).json()
-        before = (await client.get("/api/me/tasks")).headers["ETag"]
-
-        connection = await asyncpg.connect(restored.database_url)
-        await connection.execute("UPDATE users SET revision = revision - 1000000")  # the past, as a restore brings it
-        await connection.execute("\n".join(lift))
-        await connection.close()
-
-        listed = await client.get("/api/me/tasks", headers={"If-None-Match": before})
-        assert listed.status_code == 200
-        assert int(listed.headers["ETag"].strip('"')) > int(before.strip('"'))
-        path, tag = f"/api/me/tasks/{task['id']}", f'"{task["revision"]}"'
-        assert (await client.get(path, headers={"If-None-Match": tag})).status_code == 304
-        written = await client.patch(path, json={"title": "After"}, headers={"If-Match": tag})
-        assert written.status_code == 200
-        assert written.json()["revision"] == int(listed.headers["ETag"].strip('"')) + 1
-        assert (await client.post("/api/me/tasks", json={"title": "Next"})).json()["id"] > 1_000_000
 
 
 def test_api_document_lists_every_field_of_a_task_and_shows_it_in_the_example() -> None:

@@ -12,6 +12,7 @@ CHECK_SECONDS: Final = 60
 MAXIMUM_REMEMBERED: Final = 4096
 
 IS_BANNED: Final = Statement(
+    "accounts.banned",
     """
 SELECT coalesce((account ->> 'banned')::boolean, false)
        AND coalesce(coalesce(account ->> 'banExpires', account ->> 'ban_expires')::timestamptz > now(), true)

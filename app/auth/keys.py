@@ -31,6 +31,7 @@ ALGORITHMS: Final = {
 }
 """What a key may verify, by its type and curve."""
 TABLE: Final = Statement(
+    "keys.read",
     """
 SELECT coalesce(json_agg(json_build_array(
     coalesce(key ->> 'publicKey', key ->> 'public_key'),

@@ -103,7 +103,7 @@ class Database:
             sent = False
             try:
                 known = lease.prepared
-                prepared = known.statements.get(statement.name)
+                prepared = known.statements.get(statement.prepared_name)
                 if prepared is None or known.generation != preparation.generation:
                     prepared = await preparation.prepare(lease, statement)
                 sent = True

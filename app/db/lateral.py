@@ -43,7 +43,7 @@ class LateralStatement(Statement):
 
         answer = visitors.replacement_traverse(statement.core, {}, read).offset(ZERO).lateral("answer")
         joined = q.join(p, sa.true()).join(answer, sa.true())
-        return cls.compile(sa.select(*answer.c, p.c.n).select_from(joined), varying=statement.varying)
+        return cls.compile(statement.name, sa.select(*answer.c, p.c.n).select_from(joined), varying=statement.varying)
 
     def arguments_of(self, requests: Sequence[Mapping[str, Any]]) -> list[Any]:
         """Put the values of all requests into the order that the SQL numbers them in."""

@@ -39,16 +39,18 @@ logger = structlog.get_logger("app.db")
 
 
 class Statement:
-    """A SQLAlchemy Core statement compiled once: its SQL, its parameters in order and a name to prepare it under.
+    """A SQLAlchemy Core statement compiled once: its SQL with its name in it, and its parameters in order.
 
+    `name` is for people, as in `tasks.list`; statements of several shapes share one. `prepared_name` is for the server.
     `writes` tells whether it changes anything, so that running it twice is not the same as running it once. A read
     whose parameters in `varying` are the request's own can be sent together with others, see app/db/coalesce.py.
     """
 
-    __slots__ = ("core", "name", "parameters", "shared", "sql", "varying", "writes")
+    __slots__ = ("core", "name", "parameters", "prepared_name", "shared", "sql", "varying", "writes")
 
     def __init__(
         self,
+        name: str,
         sql: str,
         parameters: tuple[str, ...],
         *,
@@ -56,16 +58,17 @@ class Statement:
         varying: Sequence[sa.BindParameter[Any]] = (),
         writes: bool = False,
     ) -> None:
-        self.sql = sql
+        self.name = name
+        self.sql = _with_name(name, sql)
         self.parameters = parameters
         self.core = core
         self.varying = varying
         self.shared = tuple(name for name in parameters if name not in {parameter.key for parameter in varying})
         self.writes = writes
-        self.name = f"s{blake2b(sql.encode(), digest_size=8).hexdigest()}"  # one name, one text, in every process
+        self.prepared_name = f"s{blake2b(self.sql.encode(), digest_size=8).hexdigest()}"  # one text in every process
 
     @classmethod
-    def compile(cls, statement: sa.Executable, *, varying: Sequence[sa.BindParameter[Any]] = ()) -> Self:
+    def compile(cls, name: str, statement: sa.Executable, *, varying: Sequence[sa.BindParameter[Any]] = ()) -> Self:
         """Compile for asyncpg; every bind parameter has to be named."""
         compiled = statement.compile(dialect=DIALECT)  # type: ignore[attr-defined]  # Executable leaves it to subclasses
         parameters = tuple(compiled.positiontup or ())
@@ -74,11 +77,17 @@ class Statement:
         elements = visitors.iterate(cast("sa.ClauseElement", statement))
         writes = any(isinstance(element, sa.UpdateBase) for element in elements)
         assert not (writes and varying)  # noqa: S101 - what failed together is run again
-        return cls(str(compiled), parameters, core=statement, varying=varying, writes=writes)
+        return cls(name, str(compiled), parameters, core=statement, varying=varying, writes=writes)
 
     def arguments(self, values: Mapping[str, Any]) -> list[Any]:
         """Put named values into the order that the SQL numbers them in."""
         return [values[name] for name in self.parameters]
+
+
+def _with_name(name: str, sql: str) -> str:
+    """Write the name as a comment behind the first word: PostgreSQL's views of statements drop what stands before."""
+    first, rest = sql.split(maxsplit=1)
+    return f"{first} /* {name} */ {rest}"
 
 
 class Preparation:
@@ -111,11 +120,11 @@ class Preparation:
             known.generation = generation
         if len(known.statements) >= STATEMENTS_PER_CONNECTION:
             del known.statements[next(iter(known.statements))]
-        name, text = statement.name, statement.sql
+        name, text = statement.prepared_name, statement.sql
         if generation:  # a pooler would answer the same text with the plan of the generation before
             name, text = f"{name}_{generation}", f"{text} /* {generation} */"
         prepared = await lease.driver.prepare(text, name=name if self.named else "")
-        known.statements[statement.name] = prepared
+        known.statements[statement.prepared_name] = prepared
         return prepared
 
     def learn_from(self, error: BaseException, lease: Lease) -> bool:

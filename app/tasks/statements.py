@@ -55,11 +55,13 @@ class TaskStatements:
         self._brackets = listing.brackets(envelope)
         self.no_tasks: Final = "".join(self._brackets).encode()
         self._pages: dict[tuple[Any, ...], Statement] = {}
-        self.get: Final = Statement.compile(self._get(), varying=(USER_ID, TASK_ID, KNOWN))
-        self.create: Final = Statement.compile(self._create())
-        self.update: Final = Statement.compile(self._change({column.name: _updated(column) for column in WRITABLE}))
-        self.complete: Final = Statement.compile(self._change({"completed": _completed()}))
-        self.delete: Final = Statement.compile(self._change({"deleted_at": sa.func.now()}))
+        self.get: Final = Statement.compile("tasks.read", self._get(), varying=(USER_ID, TASK_ID, KNOWN))
+        self.create: Final = Statement.compile("tasks.create", self._create())
+        self.update: Final = Statement.compile(
+            "tasks.update", self._change({column.name: _updated(column) for column in WRITABLE})
+        )
+        self.complete: Final = Statement.compile("tasks.complete", self._change({"completed": _completed()}))
+        self.delete: Final = Statement.compile("tasks.delete", self._change({"deleted_at": sa.func.now()}))
 
     def page(self, query: ListQuery) -> Statement:
         """Return the list statement for the filters and the order of `query`."""
@@ -67,7 +69,7 @@ class TaskStatements:
         statement = self._pages.get(shape)
         if statement is None:
             statement = self._pages[shape] = Statement.compile(
-                listing.page(query, self._as_json, self._brackets), varying=(USER_ID, KNOWN)
+                "tasks.list", listing.page(query, self._as_json, self._brackets), varying=(USER_ID, KNOWN)
             )
         return statement
 

@@ -44,8 +44,8 @@ class UserStore:
 
     def __init__(self, database: Database, *, priority_names: Sequence[str]) -> None:
         self._database = database
-        self._profile = Statement.compile(_profile(), varying=(USER_ID, EMAIL, NAME))
-        self._stats = Statement.compile(_stats(priority_names), varying=(USER_ID,))
+        self._profile = Statement.compile("users.profile", _profile(), varying=(USER_ID, EMAIL, NAME))
+        self._stats = Statement.compile("users.stats", _stats(priority_names), varying=(USER_ID,))
 
     async def profile(self, caller: Caller) -> str:
         """Return the caller's profile as JSON text."""

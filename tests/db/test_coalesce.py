@@ -30,6 +30,7 @@ UNLOCKED = 0
 TOO_BIG = 2**63
 MISSING = "missing"
 READ = Statement.compile(
+    "a.read",
     sa.select(
         USER_ID.label("user_id"),
         KNOWN.label("known"),
@@ -38,7 +39,7 @@ READ = Statement.compile(
     ).where(sa.literal_column(f"'{MISSING}'") != USER_ID),
     varying=(USER_ID, KNOWN, LOCK),
 )
-REVISION = Statement.compile(sa.select(USERS.c.revision).where(USERS.c.id == USER_ID), varying=(USER_ID,))
+REVISION = Statement.compile("a.revision", sa.select(USERS.c.revision).where(USERS.c.id == USER_ID), varying=(USER_ID,))
 
 
 class Reads:
@@ -308,11 +309,15 @@ async def test_closing_ends_what_is_under_way(settings: Settings, connection: as
 
 def test_what_writes_is_never_sent_twice() -> None:
     with pytest.raises(AssertionError):
-        Statement.compile(sa.update(USERS).values(revision=None).where(USERS.c.id == USER_ID), varying=(USER_ID,))
+        Statement.compile(
+            "a.write", sa.update(USERS).values(revision=None).where(USERS.c.id == USER_ID), varying=(USER_ID,)
+        )
 
 
 def test_arrays_of_text_cannot_vary() -> None:
     tags = sa.bindparam("tags", type_=sa.ARRAY(sa.Text))
-    statement = Statement.compile(sa.select(USER_ID.label("user_id"), tags.label("tags")), varying=(USER_ID, tags))
+    statement = Statement.compile(
+        "a.tags", sa.select(USER_ID.label("user_id"), tags.label("tags")), varying=(USER_ID, tags)
+    )
     with pytest.raises(ValueError, match="nest"):
         LateralStatement.of(statement)

@@ -68,14 +68,14 @@ async def test_direct_connections_plan_a_statement_once_and_pooled_ones_are_left
     settings: Settings, parameter: str, mode: str
 ) -> None:
     database = Database(replace(settings, database_url=settings.database_url + parameter))
-    assert await database.fetch(Statement("SHOW plan_cache_mode", ()), {}) == (mode,)
+    assert await database.fetch(Statement("a.read", "SHOW plan_cache_mode", ()), {}) == (mode,)
     await database.close()
 
 
 async def test_what_is_prepared_on_a_connection_outlasts_a_transaction(settings: Settings) -> None:
     async with relayed(settings.database_url) as (relay, url):
         database = Database(replace(settings, database_url=url, database_pool_size=1))
-        statement = Statement("SELECT $1::text", ("user_id",))
+        statement = Statement("a.read", "SELECT $1::text", ("user_id",))
         for _ in range(2):
             await database.fetch(statement, {"user_id": "u"})
             async with database.transaction() as session:
@@ -89,7 +89,7 @@ async def test_what_is_prepared_on_a_connection_outlasts_a_transaction(settings:
 async def test_nothing_is_kept_of_what_was_prepared_on_a_connection_that_is_gone(settings: Settings) -> None:
     async with relayed(settings.database_url) as (relay, url):
         database = Database(replace(settings, database_url=url, database_pool_size=1))
-        statement = Statement("SELECT $1::text", ("user_id",))
+        statement = Statement("a.read", "SELECT $1::text", ("user_id",))
         await database.fetch(statement, {"user_id": "u"})
         with await database._connections.lease() as lease:  # noqa: SLF001 - nothing else shows it
             before = lease.prepared
@@ -97,7 +97,7 @@ async def test_nothing_is_kept_of_what_was_prepared_on_a_connection_that_is_gone
         assert await database.fetch(statement, {"user_id": "u"}) == ("u",)
         with await database._connections.lease() as lease:  # noqa: SLF001 - the same
             assert lease.prepared is not before
-            assert [*lease.prepared.statements] == [statement.name]
+            assert [*lease.prepared.statements] == [statement.prepared_name]
         await database.close()
 
 
@@ -107,7 +107,7 @@ async def test_a_lost_connection_is_no_changed_schema(settings: Settings, lost: 
     database = Database(settings)
     preparation = Preparation("named", pooled=False)
     with await database._connections.lease() as lease:  # noqa: SLF001 - a connection as statements meet it
-        await preparation.prepare(lease, Statement("SELECT $1::text", ("user_id",)))
+        await preparation.prepare(lease, Statement("a.read", "SELECT $1::text", ("user_id",)))
         if lost:
             lease.driver.terminate()
         outdated = preparation.learn_from(asyncpg.InternalClientError("cannot switch to state 12"), lease)

@@ -280,7 +280,9 @@ async def test_rare_list_shapes_do_not_pile_up_in_the_server(
     single = replace(settings, database_pool_size=1)
     database = Database(single)
     shapes = [
-        Statement.compile(sa.select(sa.literal_column(str(number))).where(sa.literal_column("'u'") == USER_ID))
+        Statement.compile(
+            "a.read", sa.select(sa.literal_column(str(number))).where(sa.literal_column("'u'") == USER_ID)
+        )
         for number in range(10)
     ]
     for _ in range(2):
@@ -298,7 +300,7 @@ async def test_a_write_with_a_value_that_cannot_be_encoded_is_refused_and_leaves
     settings: Settings,
 ) -> None:
     database = Database(replace(settings, database_pool_size=1))
-    write = Statement("UPDATE users SET revision = $1 WHERE false", ("revision",), writes=True)
+    write = Statement("a.write", "UPDATE users SET revision = $1 WHERE false", ("revision",), writes=True)
     with pytest.raises(asyncpg.DataError):
         await database.fetch(write, {"revision": 2**80})
     assert await database.fetch(write, {"revision": 1}) is None

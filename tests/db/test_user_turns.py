@@ -22,7 +22,7 @@ from tests.wire import relayed
 POOL = 10
 HALF = POOL // 2
 RAISE = Statement(
-    "UPDATE users SET revision = revision + 1 WHERE id = $1 RETURNING revision", ("user_id",), writes=True
+    "a.raise", "UPDATE users SET revision = revision + 1 WHERE id = $1 RETURNING revision", ("user_id",), writes=True
 )
 
 both_ways = pytest.mark.parametrize("coalesce", [True, False], ids=["together", "alone"])

@@ -19,6 +19,8 @@ RUN_BY = {
     ("docs/data-model.md", "sql"): "tests/documents/test_sql.py",
     ("docs/deployment.md", "sql"): "tests/deployment/test_roles.py",
     ("docs/development.md", "python"): "tests/documents/test_migrations.py",
+    ("docs/operations.md", "ini"): "tests/operations/drill.py",
+    ("docs/operations.md", "sql"): "tests/operations/drill.py",
     ("docs/scaling.md", "sql"): "tests/documents/test_sql.py",
     ("docs/security.md", "caddyfile"): "tests/documents/proxies.py",
     ("docs/security.md", "nginx"): "tests/documents/proxies.py",

@@ -1,6 +1,7 @@
 """Every command in the documentation exists and takes these options; a program that nothing here knows is a failure."""
 
 import importlib
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -16,13 +17,13 @@ from app.cli import Commands
 from app.settings import Settings
 from tests.clients.clients import CLIENTS
 from tests.documents import ci
-from tests.documents.blocks import blocks, commands
+from tests.documents.blocks import Block, blocks, commands, the_block
+from tests.documents.deploying import DEPLOYING
 from tests.processes import ROOT, environment
 
 Words = tuple[str, ...]
 
 UNCHECKED: Final = ("export", ".")  # of the user's own shell
-FILES: Final = [path for path in (ROOT / "docs" / "deployment").rglob("*") if path.is_file()]
 COMMANDS: Final = sorted({words for block in blocks("bash") for words in commands(block)})
 
 
@@ -36,6 +37,9 @@ def check_litestar(words: Words) -> None:
 def check_python(words: Words) -> None:
     if words[:3] == ("python3", "-m", "venv"):
         return  # the next test runs it
+    if words[1] == "docs/operations/capacity.py":
+        subprocess.run([sys.executable, *words[1:]], cwd=ROOT, check=True, capture_output=True)
+        return
     flag, name, *options = words[1:]
     assert flag == "-m"
     path = ROOT / name.replace(".", "/")
@@ -59,28 +63,6 @@ def check_podman(words: Words) -> None:
     else:
         inside = words[words.index("litestar-tasks") + 1 :]
         assert not inside or inside in COMMANDS
-
-
-def check_docker(words: Words) -> None:
-    assert words[1] in {"build", "compose"}
-    assert (ROOT / words[words.index("-f") + 1]).is_file()
-
-
-def check_deployment(words: Words) -> None:
-    """The programs of platforms are not here; the files and objects that they are given are."""
-    for word in words[1:]:
-        if word.startswith("docs/"):
-            assert (ROOT / word).is_file() or Path(word).name == ".env"
-        elif word.removeprefix("job/").startswith("litestar-tasks"):
-            assert any(
-                f"/{word}.service" in str(path) or word.removeprefix("job/") in path.read_text() for path in FILES
-            )
-
-
-def check_pip_with_hashes(words: Words) -> None:
-    folder = Path(words[0]).parents[2]
-    assert (ROOT / Path(words[-1]).relative_to(folder)).is_file()
-    assert {"--require-hashes", "--only-binary"} <= {*words}
 
 
 def check_locust(words: Words) -> None:
@@ -125,28 +107,63 @@ def check_hooks(words: Words) -> None:
     assert (ROOT / ".pre-commit-config.yaml").is_file()
 
 
-CHECKS: Final[dict[str, Callable[[Words], None]]] = {
+def run_by_the_drill(words: Words) -> None:
+    """tests/operations/ takes each of these blocks out of the page by a text that stands in it."""
+    text = (ROOT / "tests" / "operations" / "test_restore.py").read_text()
+    taken = [
+        the_block("docs/operations.md", "bash", part) for part in re.findall(r'documented\("bash", "(.*?)"\)', text)
+    ]
+    assert any(words in commands(Block("", 0, "bash", block)) for block in taken)
+
+
+def check_verification(words: Words) -> None:
+    """The program of the embedded PostgreSQL 18.4 crashes when asked for its version, so it cannot be run."""
+    backup = next(words for words in COMMANDS if words[0] == "pg_basebackup")
+    assert f"--pgdata={words[1]}" in backup
+
+
+def check_neon(words: Words) -> None:
+    """Commands and options are those that version 5.0.1 of the npm package neonctl prints with --help."""
+    command, arguments, options = next(one for one in NEON if " ".join(words[1:]).startswith(one[0]))
+    rest = words[1 + len(command.split()) :]
+    given = [(rest[at], rest[at + 1 : at + 2]) for at in range(len(rest)) if rest[at].startswith("--")]
+    flags = {name for name, value in given if not value or value[0].startswith("--")}
+    assert {name for name, _ in given} <= options
+    assert flags <= {"--finalize"}
+    assert len(rest) - 2 * len(given) + len(flags) == arguments
+
+
+NEON: Final = [
+    ("branches create", 0, {"--name", "--parent", "--expires-at"}),
+    ("branches restore", 2, {"--preserve-under-name"}),
+    ("connection-string", 1, {"--role-name", "--database-name"}),
+    ("snapshots create", 0, {"--branch", "--name", "--expires-at"}),
+    ("snapshots restore", 1, {"--target-branch", "--finalize"}),
+]
+"""Commands, how many arguments they take, and options that we use."""
+
+CHECKS: Final[dict[str, Callable[[Words], None]]] = DEPLOYING | {
     ".ci/pgbouncer": check_script,
-    "/opt/litestar-tasks/.venv/bin/pip": check_pip_with_hashes,
     "apt-get": check_apt_get,
-    "cp": check_deployment,
     "curl": run_by_the_test_of_the_readme,
-    "docker": check_docker,
-    "fly": check_deployment,
-    "kubectl": check_deployment,
+    "echo": run_by_the_drill,
     "lint-imports": check_lint,
     "litestar": check_litestar,
     "locust": check_locust,
     "mypy": check_lint,
+    "neon": check_neon,
     "npx": run_with_a_client,
     "openapi-python-client": run_with_a_client,
+    "pg_basebackup": run_by_the_drill,
+    "pg_dump": run_by_the_drill,
+    "pg_restore": run_by_the_drill,
+    "pg_verifybackup": check_verification,
     "pip": check_pip,
     "podman": check_podman,
     "pytest": check_pytest,
     "python": check_python,
     "python3": check_python,
     "ruff": check_lint,
-    "systemctl": check_deployment,
     "uvx": check_hooks,
 }
 

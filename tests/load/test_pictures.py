@@ -1,9 +1,12 @@
-"""The pictures of docs/performance.md can be read where they are shown, about 830 pixels wide."""
+"""The pictures of docs/ can be read where they are shown, about 830 pixels wide."""
 
 import re
+import subprocess
 from pathlib import Path
 
 import pytest
+
+from tests.load.bench.environment import PYTHON
 
 SHOWN = 830
 PIXELS_PER_POINT = 96 / 72
@@ -18,7 +21,7 @@ def sizes_of_text(svg: str) -> list[float]:
     return [float(size) * scale for size in re.findall(r'<text style="[^"]*font-size: ([\d.]+)px', svg)]
 
 
-@pytest.mark.parametrize("name", ["performance.svg", "latency.svg"])
+@pytest.mark.parametrize("name", ["performance.svg", "latency.svg", "capacity.svg"])
 def test_text_is_at_least_eleven_pixels_high(name: str) -> None:
     sizes = sizes_of_text((DOCS / name).read_text())
     assert len(sizes) > 20
@@ -30,3 +33,10 @@ def test_a_contender_is_named_once_in_a_row_of_two() -> None:
     titles = re.findall(r'<text style="font-weight: 700;', svg)
     assert titles
     assert svg.count(">this service</text>") == -(-len(titles) // 2)
+
+
+@pytest.mark.usefixtures("tools")
+def test_picture_of_capacity_is_what_its_script_draws(tmp_path: Path) -> None:
+    drawn = tmp_path / "capacity.svg"
+    subprocess.run((PYTHON, DOCS / "operations" / "capacity_chart.py", drawn), check=True)
+    assert drawn.read_text() == (DOCS / "capacity.svg").read_text()

@@ -64,7 +64,7 @@ def test_a_long_query_string_is_parsed_but_not_remembered() -> None:
     assert parse(long) is not parse(long)
 
 
-def test_a_name_stands_for_the_same_text_in_every_process() -> None:
+def test_a_prepared_name_stands_for_the_same_text_in_every_process() -> None:
     first, second, other = (
         TaskStatements(PRIORITIES),
         TaskStatements(PRIORITIES),
@@ -73,16 +73,16 @@ def test_a_name_stands_for_the_same_text_in_every_process() -> None:
     late = second.page(parse(b"status=pending"))
     second.page(parse(b""))
     first.page(parse(b""))
-    assert first.page(parse(b"status=pending")).name == late.name
-    assert first.get.name == second.get.name
-    assert first.get.name != other.get.name
+    assert first.page(parse(b"status=pending")).prepared_name == late.prepared_name
+    assert first.get.prepared_name == second.get.prepared_name
+    assert first.get.prepared_name != other.get.prepared_name
 
 
 def test_lists_within_an_envelope_are_other_statements_and_nothing_else_is() -> None:
     bare, within = TaskStatements(PRIORITIES), TaskStatements(PRIORITIES, "tasks")
-    assert within.page(parse(b"")).name != bare.page(parse(b"")).name
+    assert within.page(parse(b"")).prepared_name != bare.page(parse(b"")).prepared_name
     assert within.page(parse(b"")).parameters == bare.page(parse(b"")).parameters
-    assert within.get.name == bare.get.name
+    assert within.get.prepared_name == bare.get.prepared_name
 
 
 @pytest.mark.parametrize("name", FILTERS)
@@ -91,7 +91,10 @@ def test_every_filter_changes_the_statement_and_its_value_never_does(name: str) 
     plain, first, second = ListQuery(), *(ListQuery(filters=((name, value),)) for value in values)
     assert len({listing.shape(plain), listing.shape(first)}) == 2
     assert listing.shape(first) == listing.shape(second)
-    sql = [Statement.compile(listing.page(query, lambda tasks: list(tasks.c))).sql for query in (plain, first, second)]
+    sql = [
+        Statement.compile("tasks.list", listing.page(query, lambda tasks: list(tasks.c))).sql
+        for query in (plain, first, second)
+    ]
     assert sql[0] != sql[1]
     assert sql[1] == sql[2]
 
@@ -102,3 +105,8 @@ def test_every_parameter_is_read_and_documented() -> None:
     assert names == set(PARAMETERS)
     for name in FILTERS:
         assert PARAMETERS[name].type_ is not None
+
+
+def test_a_statement_has_its_name_behind_the_first_word_of_its_text() -> None:
+    assert TaskStatements(PRIORITIES).page(ListQuery()).sql.startswith("SELECT /* tasks.list */ ")
+    assert TaskStatements(PRIORITIES).create.sql.startswith("WITH /* tasks.create */ ")
