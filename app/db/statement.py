@@ -85,7 +85,7 @@ class Statement:
 
 
 def _with_name(name: str, sql: str) -> str:
-    """Write the name as a comment behind the first word: PostgreSQL's views of statements drop what stands before."""
+    """Write the name as a comment behind the first word, so that it stays where the text around one is trimmed."""
     first, rest = sql.split(maxsplit=1)
     return f"{first} /* {name} */ {rest}"
 
