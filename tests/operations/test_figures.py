@@ -1,5 +1,6 @@
 """The bytes that docs/operations/capacity.py starts from are counted on a real PostgreSQL."""
 
+import asyncio
 import re
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
@@ -24,6 +25,10 @@ WHERE relname ~ '^(tasks|users)(_pkey|_user_id_.*)?$' AND relkind IN ('r', 'i')
 ONE_A_PAGE = """
 SELECT DISTINCT ON ((users.ctid::text::point)[0]) users.id AS user_id, tasks.id
 FROM users JOIN tasks ON tasks.user_id = users.id AND deleted_at IS NULL
+"""
+VACUUMING = """
+SELECT current_setting('autovacuum') = 'on'
+       OR EXISTS (SELECT FROM pg_stat_activity WHERE backend_type LIKE 'autovacuum%')
 """
 WAL = "SELECT pg_wal_lsn_diff(pg_current_wal_insert_lsn(), '0/0')"
 PAGE = (ROOT / "docs" / "capacity.md").read_text()
@@ -67,6 +72,20 @@ async def test_bytes_of_a_task_and_of_a_user_are_what_the_tables_and_indexes_tak
     assert of_users / users == pytest.approx(Inputs().user_bytes, rel=0.05)
 
 
+@pytest.fixture
+async def nothing_else_writes(filled: Filled) -> AsyncIterator[None]:
+    """Keep the server's own processes from writing WAL, which is counted for all of the server."""
+    await filled.connection.execute("ALTER SYSTEM SET autovacuum = off")
+    await filled.connection.execute("SELECT pg_reload_conf()")
+    async with asyncio.timeout(60):
+        while await filled.connection.fetchval(VACUUMING):
+            await asyncio.sleep(0.1)
+    yield
+    await filled.connection.execute("ALTER SYSTEM RESET autovacuum")
+    await filled.connection.execute("SELECT pg_reload_conf()")
+
+
+@pytest.mark.usefixtures("nothing_else_writes")
 async def test_wal_of_a_write_is_that_of_the_four_writes_to_pages_not_written_since_a_checkpoint(
     filled: Filled,
 ) -> None:
