@@ -18,11 +18,13 @@ from app.auth.tokens import TokenVerifier
 from app.cli import Commands
 from app.db.database import Database
 from app.docs import assets, page
-from app.errors import respond
+from app.errors import codes, respond
 from app.http import openapi
 from app.http.body import StrictRequest
 from app.http.cross_origin import CrossOrigin
 from app.http.outermost import Application
+from app.metrics import families
+from app.metrics.worker import WorkerMetrics
 from app.origins import Origins
 from app.ratelimit.limiter import RateLimiter
 from app.server import Lifecycle
@@ -42,7 +44,9 @@ def create_app(settings: Settings | None = None) -> Litestar:
     """Build the application; without `settings`, from the environment. Raises SettingsError."""
     settings = settings or get_settings()
     logs.configure(settings)
+    log = logs.access(settings)
     lifecycle = Lifecycle()
+    metrics = _metrics(settings)
     database = Database(settings)
     tasks = TaskStore(
         database,
@@ -60,7 +64,7 @@ def create_app(settings: Settings | None = None) -> Litestar:
         check=bearer.check,
         own_address=own_address,
         draining=lambda: lifecycle.draining,
-        log=logs.access(settings),
+        log=metrics.counting(log) if metrics else log,
         cross_origin=CrossOrigin(Origins(settings.cors_origins, loopback=settings.development), EXPOSED),
         state=State({"lifecycle": lifecycle}),
         route_handlers=[
@@ -87,12 +91,32 @@ def create_app(settings: Settings | None = None) -> Litestar:
         logging_config=None,
         debug=False,
     )
+    if metrics:
+        _show(metrics, tasks, bearer, limiter)
+        app.on_startup.append(metrics.start)
+        app.on_shutdown.append(metrics.stop)
     openapi.finish(app)
     name_priorities(app.openapi_schema, settings.priority_names)
     spell_priorities(app.openapi_schema, settings.priority_names)
     if settings.list_envelope:
         wrap_list(app.openapi_schema, settings.list_envelope)
     return app
+
+
+def _metrics(settings: Settings) -> WorkerMetrics | None:
+    """Return what counts, where `litestar run` answers Prometheus."""
+    if settings.metrics_port and settings.prometheus_multiproc_dir:
+        return WorkerMetrics(settings.prometheus_multiproc_dir, codes())
+    return None
+
+
+def _show(metrics: WorkerMetrics, tasks: TaskStore, bearer: BearerToken, limiter: RateLimiter) -> None:
+    """Show what the parts of the application count by themselves, wherever that costs a request nothing."""
+    metrics.follow(families.LIST_CACHE, tasks.cache.results)
+    metrics.follow(families.TOKENS, bearer.verdicts)
+    metrics.follow(families.KEY_FETCHES, bearer.verifier.key_fetches)
+    metrics.follow(families.RATE_LIMITED, limiter.refused)
+    metrics.show(families.LIST_CACHE_BYTES, lambda: tasks.cache.size)
 
 
 def worker() -> Litestar:

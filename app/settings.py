@@ -138,6 +138,12 @@ class Settings:
     """The least severe level that is logged."""
     log_format: Literal["json", "console"] = "json"
     """`json` for machines, `console` for people."""
+    metrics_port: Annotated[int, Meta(ge=1, le=65535)] | None = None
+    """Port at which `litestar run` answers Prometheus. Default none; the API's own port has no metrics."""
+    metrics_host: str = "127.0.0.1"
+    """Address of that port: whoever reaches it reads the metrics."""
+    prometheus_multiproc_dir: str | None = None
+    """Folder for the workers' numbers, of this service alone; it is emptied. Default one of each run, in memory."""
     development: bool = False  # not a variable: whether DATABASE_URL is the embedded database
 
     @property
@@ -211,6 +217,12 @@ def environment() -> dict[str, str | None]:
         return {**dotenv_values(".env"), **os.environ}
     except (OSError, UnicodeDecodeError):
         raise SettingsError(".env is not a readable file of UTF-8 text.") from None
+
+
+def hand_down(variable: str, text: str) -> None:
+    """Set a variable for libraries that read it, and for the workers to come, which are other processes."""
+    os.environ[variable] = text
+    get_settings.cache_clear()
 
 
 def _require_complete(values: Mapping[str, Any]) -> None:

@@ -40,6 +40,9 @@ class Application(Litestar):
         **options: Any,
     ) -> None:
         super().__init__(**options)
+        self.log = log
+        """Writes access lines, those of requests among them that never come here."""
+
         methods = {
             route.path_format: route.route_handler_map.keys() for route in self.routes if isinstance(route, HTTPRoute)
         }

@@ -53,7 +53,7 @@ class TaskStore:
     ) -> None:
         self._fetch = database.fetch
         self._sql = TaskStatements(priority_names, envelope)
-        self._pages = ListCache(cache_bytes)
+        self.cache = ListCache(cache_bytes)
         self._compress = compress
 
     async def page(
@@ -65,25 +65,27 @@ class TaskStore:
         """
         coding = coding if self._compress else None
         key = (user_id, query, coding)
-        cached = self._pages.get(key)
+        cached = self.cache.get(key)
         held = [*known, cached.revision] if cached else known
         record = await self._fetch(
             self._sql.page(query), {**listing.arguments(query), "user_id": user_id, "known": held}
         )
         if record is None:  # the user has never written, or is erased
-            self._pages.drop(key)
+            self.cache.drop(key)
             return Page(0, None if 0 in known else self._sql.no_tasks)
         revision, contents = record["revision"], record["contents"]
         if revision in known:
             return Page(revision, None)
         if cached and cached.revision == revision:
+            self.cache.results["hit"] += 1
             return cached
+        self.cache.results["miss"] += 1
         body, following = contents
         next_cursor = following and cursor.encode(query.sort, query.order, following)
         page = Page(revision, body.encode(), next_cursor)
         if coding and len(body) >= SMALLEST:
             page = Page(revision, coding.pack(body.encode()), next_cursor, coding.name)
-        self._pages.put(key, page)
+        self.cache.put(key, page)
         return page
 
     async def read(self, user_id: str, task_id: int, known: Sequence[int] = ()) -> StoredTask:
