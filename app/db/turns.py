@@ -20,13 +20,19 @@ class Turns(asyncio.Semaphore):
 
     def __init__(self, size: int, queue: int) -> None:
         super().__init__(size)
-        self._queue = queue
+        self.size = size
+        self.queue = queue
         self.waiting = 0
+
+    @property
+    def taken(self) -> int:
+        """How many are in."""
+        return self.size - self._value
 
     @property
     def full(self) -> bool:
         """Whether no further request may wait."""
-        return self.waiting >= self._queue
+        return self.waiting >= self.queue
 
     async def acquire(self) -> Literal[True]:
         """Wait for a turn. Raises QueueFull."""

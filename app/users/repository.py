@@ -61,7 +61,7 @@ class UserStore:
 
         The user's row goes first: it waits for writes under way, whose tasks the second statement then sees.
         """
-        async with self._database.transaction(user_id) as session:
+        async with self._database.transaction(user_id, name="users.erase") as session:
             await UserRepository(session=session).erase(user_id)
             await TaskRepository(session=session).erase(user_id)
 
