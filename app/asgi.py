@@ -47,7 +47,7 @@ def create_app(settings: Settings | None = None) -> Litestar:
     log = logs.access(settings)
     lifecycle = Lifecycle()
     metrics = _metrics(settings)
-    database = Database(settings)
+    database = Database(settings, observers=[metrics.observer] if metrics else [])
     tasks = TaskStore(
         database,
         priority_names=settings.priority_names,
@@ -92,7 +92,7 @@ def create_app(settings: Settings | None = None) -> Litestar:
         debug=False,
     )
     if metrics:
-        _show(metrics, tasks, bearer, limiter)
+        _show(metrics, database, tasks, bearer, limiter)
         app.on_startup.append(metrics.start)
         app.on_shutdown.append(metrics.stop)
     openapi.finish(app)
@@ -110,12 +110,20 @@ def _metrics(settings: Settings) -> WorkerMetrics | None:
     return None
 
 
-def _show(metrics: WorkerMetrics, tasks: TaskStore, bearer: BearerToken, limiter: RateLimiter) -> None:
+def _show(
+    metrics: WorkerMetrics, database: Database, tasks: TaskStore, bearer: BearerToken, limiter: RateLimiter
+) -> None:
     """Show what the parts of the application count by themselves, wherever that costs a request nothing."""
     metrics.follow(families.LIST_CACHE, tasks.cache.results)
     metrics.follow(families.TOKENS, bearer.verdicts)
     metrics.follow(families.KEY_FETCHES, bearer.verifier.key_fetches)
     metrics.follow(families.RATE_LIMITED, limiter.refused)
+    metrics.show(families.CONNECTIONS, lambda: database.connections_in_use, "used")
+    metrics.show(families.CONNECTIONS, lambda: max(0, database.connections_open - database.connections_in_use), "idle")
+    metrics.show(families.CONNECTIONS_LIMIT, lambda: database.connections_limit)
+    metrics.show(families.REQUESTS_WAITING, lambda: database.requests_waiting)
+    metrics.show(families.REFUSED, lambda: database.requests_refused, "queue_full")
+    metrics.show(families.REFUSED, lambda: database.requests_refused_of_users, "user_queue_full")
     metrics.show(families.LIST_CACHE_BYTES, lambda: tasks.cache.size)
 
 

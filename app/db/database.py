@@ -81,6 +81,16 @@ class Database:
         """The most that may; further ones are refused."""
         return self._connections.turns.queue
 
+    @property
+    def requests_refused(self) -> int:
+        """Requests that found that queue full."""
+        return self._connections.turns.refused
+
+    @property
+    def requests_refused_of_users(self) -> int:
+        """Requests that found the queue of their user full."""
+        return self._reads.waiting.refused
+
     async def fetch(self, statement: Statement, values: Mapping[str, Any]) -> asyncpg.Record | None:
         """Run one statement in autocommit, on the driver's own connection, and return its first row or None.
 

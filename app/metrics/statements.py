@@ -1,24 +1,13 @@
 """Counts what the database was asked: each statement and transaction once, by its name."""
 
-from collections.abc import Callable
-from typing import Protocol
+from bisect import bisect_left
 
-from app.metrics.durations import Series, new_series, observe
-
-
-class Execution(Protocol):
-    """What is looked at of an execution; app/db/observation.py says what it means."""
-
-    name: str
-    waited: float
-    took: float
-    retries: int
-    outcome: str
-    lent: bool
+from app.db.observation import Execution
+from app.metrics.durations import BOUNDS, Series, new_series
 
 
 class StatementCounts:
-    """Durations in seconds and numbers of statements by the label statement, its name."""
+    """Durations in seconds and numbers of statements by the label statement, their name."""
 
     def __init__(self) -> None:
         self.durations: dict[tuple[str, ...], Series] = {}
@@ -26,31 +15,34 @@ class StatementCounts:
         self.retries: dict[str, int] = {}
         self.failures: dict[str, int] = {}
         self.unknown: dict[str, int] = {}
+        self._by_name: dict[str, Series] = {}
+        self._waits = self.waits[()]
 
-    def observer(self) -> Callable[[Execution], None]:
-        """Return what is to be told of each execution."""
-        durations, waits = {name: series for (name,), series in self.durations.items()}, self.waits[()]
-
-        def count(execution: Execution) -> None:
-            if not execution.lent:  # nothing was sent
-                return
-            name = execution.name
-            series = durations.get(name)
-            if series is None:
-                series = durations[name] = self._begin(name)
-            observe(series, execution.took)
-            observe(waits, execution.waited)
-            if execution.retries:
-                self.retries[name] += execution.retries
-            if execution.outcome == "failed":
-                self.failures[name] += 1
-            elif execution.outcome == "unknown":
-                self.unknown[name] += 1
-
-        return count
+    def count(self, execution: Execution) -> None:
+        """Count one that has ended."""
+        outcome = execution.outcome
+        if outcome == "refused":  # nobody waited, and nothing was sent
+            return
+        name = execution.name
+        series = self._by_name.get(name)
+        if series is None:
+            series = self._begin(name)
+        waits, seconds = self._waits, execution.waited
+        waits[bisect_left(BOUNDS, seconds)] += 1
+        waits[-1] += seconds
+        if seconds := execution.took:
+            series[bisect_left(BOUNDS, seconds)] += 1
+            series[-1] += seconds
+        if execution.retries:
+            self.retries[name] += execution.retries
+        if outcome == "failed":
+            self.failures[name] += 1
+        elif outcome == "unknown":
+            self.unknown[name] += 1
 
     def _begin(self, name: str) -> Series:
         """Count from 0, so that the first failure is one more than before."""
         for counts in (self.retries, self.failures, self.unknown):
             counts[name] = 0
-        return self.durations.setdefault((name,), new_series())
+        series = self._by_name[name] = self.durations[name,] = new_series()
+        return series

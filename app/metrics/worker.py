@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Final
 
 import structlog
 
+from app.db.observation import Observer
 from app.logs import AccessLine
 from app.metrics import families, processes
 from app.metrics.families import Family
 from app.metrics.requests import RequestCounts
-from app.metrics.statements import Execution, StatementCounts
+from app.metrics.statements import StatementCounts
 
 if TYPE_CHECKING:
     from app.metrics.files import Files
@@ -32,7 +33,7 @@ class WorkerMetrics:
         self._requests = RequestCounts(codes)
         self._statements = StatementCounts()
         self._counters: list[tuple[Family, Mapping[str, float]]] = [(families.PROBLEMS, self._requests.problems)]
-        self._gauges: list[tuple[Family, tuple[str, ...], Callable[[], float]]] = []
+        self._readings: list[tuple[Family, tuple[str, ...], Callable[[], float]]] = []
         self._files: Files | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._failed = False
@@ -41,17 +42,18 @@ class WorkerMetrics:
         """Return what counts an access line and hands it on."""
         return self._requests.observing(write)
 
-    def statements(self) -> Callable[[Execution], None]:
-        """Return what counts what the database was asked."""
-        return self._statements.observer()
+    @property
+    def observer(self) -> Observer:
+        """What counts what the database was asked."""
+        return self._statements.count
 
     def follow(self, family: Family, counts: Mapping[str, float]) -> None:
         """Leave what somebody else counts, by the value of the only label."""
         self._counters.append((family, counts))
 
     def show(self, family: Family, reading: Callable[[], float], *labels: str) -> None:
-        """Leave what a gauge reads."""
-        self._gauges.append((family, labels, reading))
+        """Leave what one number is at that moment."""
+        self._readings.append((family, labels, reading))
 
     async def start(self) -> None:
         """Leave numbers from now on; needs a running event loop."""
@@ -88,5 +90,5 @@ class WorkerMetrics:
         files.write_counts(families.UNKNOWN, self._statements.unknown)
         for family, counts in self._counters:
             files.write_counts(family, counts)
-        for family, labels, reading in self._gauges:
+        for family, labels, reading in self._readings:
             files.write(family, labels, reading())
