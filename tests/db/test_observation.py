@@ -116,7 +116,7 @@ async def test_reads_that_are_sent_together_are_told_as_one_with_what_each_left(
                 waiting += reads.start()
             await asyncio.sleep(HELD)
         await asyncio.gather(*first, *waiting)
-        *_, shared = await told.number(3)
+        [shared] = [each for each in await told.number(3) if each.requests > 1]
         assert len(told) == 3
         assert (shared.name, shared.outcome, shared.requests) == ("a.read", "ok", 5)
         assert (shared.contexts, shared.request_id) == ([0, 1, 2, 3, 4], None)
@@ -134,8 +134,10 @@ async def test_one_that_has_waited_alone_is_told_with_its_request(
             waiting = reads.start()
             await asyncio.sleep(0)
         await asyncio.gather(*first, *waiting)
-        *_, shared = await told.number(3)
-        assert (shared.requests, shared.request_id) == (1, "request")
+        assert sorted((each.requests, each.request_id or "") for each in await told.number(3)) == [
+            *[(1, "")] * groups.UNDER_WAY,
+            (1, "request"),
+        ]
 
 
 async def test_those_who_wait_for_a_turn_of_their_user_are_told_as_one(
@@ -159,7 +161,8 @@ async def test_after_a_failure_of_one_for_several_each_is_told_by_itself(
             waiting = [*reads.start(known=[TOO_BIG]), *reads.start(3)]
             await asyncio.sleep(HELD)
         await asyncio.gather(*first, *waiting, return_exceptions=True)
-        shared, *own = [each for each in await told.number(7) if each.outcome == "failed" or each.retries]
+        [shared] = [each for each in await told.number(7) if each.requests > 1]
+        own = [each for each in told if each.retries]
         assert (shared.requests, shared.outcome) == (4, "failed")
         assert sorted((each.requests, each.retries, each.outcome) for each in own) == [
             (1, 1, "failed"),
@@ -172,7 +175,7 @@ async def test_after_a_failure_of_one_for_several_each_is_told_by_itself(
 async def test_one_for_several_that_takes_too_long_is_the_database_s_time_and_not_the_queue_s(
     settings: Settings, connection: asyncpg.Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(attempts, "LONGEST", 4 * HELD)
+    monkeypatch.setattr(attempts, "LONGEST", 5 * HELD)
     async with observed(settings) as (reads, told):
         async with locked(connection, reads.locked + 1):
             async with reads.occupied(connection) as first:
@@ -181,7 +184,7 @@ async def test_one_for_several_that_takes_too_long_is_the_database_s_time_and_no
             await asyncio.gather(*first, *others)
         await slow
         alone = [each for each in await told.number(6) if each.retries]
-        assert all(each.took >= 2 * HELD > each.waited for each in alone)
+        assert all(each.took > max(each.waited, HELD) for each in alone)
         assert len(alone) == 3
 
 
