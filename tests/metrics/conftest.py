@@ -9,7 +9,7 @@ import pytest
 from app.auth.mint import mint
 from app.settings import Settings
 from tests.conftest import SENSITIVE, random_user
-from tests.metrics.scrapes import Scrape
+from tests.metrics.scrapes import CLIENT, Scrape
 from tests.processes import NEVER_LIMITED, Server, copied_project, free_port, until
 
 DURATION = "tasks_http_request_duration_seconds"
@@ -41,7 +41,7 @@ class Watched:
     def ask(self, method: str, path: str, **options: object) -> httpx.Response:
         """Ask on a connection of its own, so that any worker may answer."""
         self.asked += 1
-        return httpx.request(method, f"{self.server.url}{path}", **options)  # type: ignore[arg-type]  # httpx's own
+        return CLIENT.request(method, f"{self.server.url}{path}", **options)  # type: ignore[arg-type]  # httpx's own
 
 
 def watched(folder: Path, settings: Settings, *, workers: int = 1, options: Sequence[str] = (), **more: str) -> Watched:

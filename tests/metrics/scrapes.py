@@ -1,11 +1,15 @@
 """Asks a server for its metrics as Prometheus does."""
 
 from dataclasses import dataclass
+from typing import Final
 
 import httpx
 from prometheus_client.parser import text_string_to_metric_families
 
 Labels = dict[str, str]
+
+CLIENT: Final = httpx.Client(limits=httpx.Limits(max_keepalive_connections=0))
+"""Makes a connection for each request."""
 
 
 @dataclass(frozen=True)
@@ -14,7 +18,7 @@ class Scrape:
 
     @classmethod
     def of(cls, port: int) -> "Scrape":
-        answer = httpx.get(f"http://127.0.0.1:{port}/metrics")
+        answer = CLIENT.get(f"http://127.0.0.1:{port}/metrics")
         assert answer.status_code == 200, answer.text
         return cls(answer.text)
 
