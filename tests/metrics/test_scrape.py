@@ -4,6 +4,7 @@ import re
 import shutil
 import socket
 import subprocess
+from pathlib import Path
 from typing import get_args
 
 import httpx
@@ -13,6 +14,7 @@ from app.auth.caller import Rule
 from app.metrics import families
 from app.metrics.families import Family
 from app.settings import VERSION
+from tests.documents.blocks import the_block
 from tests.metrics.conftest import DURATION, Watched
 from tests.metrics.scrapes import Scrape
 from tests.processes import ROOT, until
@@ -191,6 +193,14 @@ def test_promtool_accepts_a_scrape_of_four_workers(four: Watched) -> None:
         ["promtool", "check", "metrics"], input=scrape.text, capture_output=True, text=True, check=False
     )
     assert (checked.returncode, checked.stdout, checked.stderr) == (0, "", "")
+
+
+@needs_promtool
+def test_documented_scrape_configuration_is_one_of_prometheus(tmp_path: Path) -> None:
+    file = tmp_path / "prometheus.yml"
+    file.write_text(the_block("docs/operations.md", "yaml", "scrape_configs"))
+    checked = subprocess.run(["promtool", "check", "config", file], capture_output=True, text=True, check=False)
+    assert checked.returncode == 0, checked.stderr
 
 
 def test_every_metric_is_documented_with_its_labels_and_no_other(four: Watched, one: Watched) -> None:
