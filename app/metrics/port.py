@@ -5,6 +5,7 @@ from contextlib import ExitStack, contextmanager
 from errno import EADDRINUSE
 from typing import TYPE_CHECKING
 
+from app import listening
 from app.metrics import directory
 from app.settings import Settings, hand_down
 
@@ -34,7 +35,8 @@ def answering(settings: Settings, api_port: int | None) -> Iterator["Exposition 
 
         shown = exposition.Exposition(folder)
         try:
-            stack.enter_context(exposition.answering(shown, host, port))
+            everywhere = listening.host_for_uvicorn(host, shared=True) or host  # both families, or the one there is
+            stack.enter_context(exposition.answering(shown, everywhere, port))
         except OSError as error:
             taken = f"METRICS_PORT {port} is already in use; stop what listens there, or choose another."
             other = f"Cannot listen on METRICS_HOST {host}, METRICS_PORT {port}: {error.strerror}."

@@ -1,6 +1,7 @@
 """What is counted where: by statement and outcome, by rule of a refusal, by limit."""
 
 import asyncio
+import os
 import secrets
 from dataclasses import replace
 from pathlib import Path
@@ -17,6 +18,7 @@ from app.db.failures import AnswerLost, QueueFull
 from app.db.observation import Execution
 from app.errors import TooManyRequests
 from app.metrics import ended, families, processes, worker
+from app.metrics.exposition import Exposition
 from app.metrics.files import Files
 from app.metrics.statements import StatementCounts
 from app.metrics.worker import WorkerMetrics
@@ -24,7 +26,8 @@ from app.quotas import Limit
 from app.ratelimit.limiter import RateLimiter
 from app.settings import Settings
 from tests.auth.test_tokens import OTHER, claims, sign
-from tests.conftest import SENSITIVE
+from tests.conftest import SENSITIVE, client_of, running
+from tests.processes import until
 
 UNIQUE = 2000
 """Series that do not fit into the first 64 KiB of a file."""
@@ -144,6 +147,47 @@ async def test_numbers_that_cannot_be_written_are_reported_once_and_tried_again(
     await metrics.stop()
     assert "".join(capsys.readouterr()).count("metrics cannot be written") == 1
     assert samples(tmp_path)["tasks_list_cache_bytes", ""] == 5
+
+
+async def test_an_application_of_another_server_leaves_its_numbers_in_the_folder_that_is_given(
+    settings: Settings, tmp_path: Path, user_id: str
+) -> None:
+    watched = replace(settings, metrics_port=9464, prometheus_multiproc_dir=str(tmp_path))
+    exposition = Exposition(tmp_path)
+    async with running(watched) as app, client_of(app, settings, user_id) as client:
+        assert (await client.post("/api/me/tasks", json={"title": "t"})).status_code == 201
+        assert (await client.get("/api/me/tasks")).status_code == 200
+        families_ = {family.name: family.samples for family in exposition.collect()}
+        [own] = families_["tasks_worker_resident_memory_bytes"]
+        assert own.labels == {"pid": str(os.getpid())}
+        assert own.value > 2**20
+    left = samples(tmp_path)
+    assert left["tasks_database_statement_duration_seconds_count", "tasks.create"] == 1
+    assert left["tasks_tokens_total", ACCEPTED] == 2
+    assert left["tasks_list_cache_requests_total", "miss"] == 1
+    assert left["tasks_list_cache_bytes", ""] > 0
+    assert left["tasks_database_connections_limit", ""] == settings.database_pool_size
+
+
+def test_migrations_are_timed_and_what_nobody_can_tell_is_not_told(tmp_path: Path) -> None:
+    exposition = Exposition(tmp_path)
+
+    def told() -> dict[str, float]:
+        return {family.name: family.samples[0].value for family in exposition.collect() if "migrations" in family.name}
+
+    async def refused() -> int:
+        raise ConnectionRefusedError
+
+    async def two() -> int:
+        return 2
+
+    exposition.ask_for_pending(refused)
+    exposition.ask_for_pending(two)
+    until(lambda: told() == {"tasks_migrations_pending": 2})
+    with exposition.migrating():
+        pass
+    assert told()["tasks_migrations_pending"] == 0
+    assert 0 <= told()["tasks_migrations_seconds"] < 1
 
 
 def scope(token: str | None, method: str = "GET") -> Any:

@@ -14,6 +14,7 @@ from app.metrics.port import answering
 from app.settings import Settings, SettingsError, get_settings
 from tests.metrics.scrapes import Scrape
 from tests.processes import command, copied_project, environment, free_port
+from tests.test_listening import needs_ipv6
 
 SECRET = "kq3Jf0sK2mZ8vB1xW7tR5yN4pL6dH9cE"
 PRODUCTION = {"DATABASE_URL": "postgresql://nobody@127.0.0.1:1/tasks", "BETTER_AUTH_SECRET": SECRET}
@@ -77,6 +78,22 @@ def test_address_that_is_not_ours_is_one_sentence(settings: Settings, host: str)
         answering(away, 8000),
     ):
         pass
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1", pytest.param("::1", marks=needs_ipv6)])
+def test_both_families_reach_metrics_everywhere(settings: Settings, address: str) -> None:
+    port = free_port()
+    with answering(replace(settings, metrics_port=port, metrics_host="::"), 8000):
+        socket.create_connection((address, port)).close()
+
+
+def test_machine_without_ipv6_has_metrics_everywhere_in_ipv4(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(socket, "has_dualstack_ipv6", lambda: False)
+    port = free_port()
+    with answering(replace(settings, metrics_port=port, metrics_host="::"), 8000):
+        assert "tasks_build_info" in Scrape.of(port).names()
 
 
 def test_two_services_cannot_share_a_folder(settings: Settings, tmp_path: Path) -> None:
