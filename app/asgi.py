@@ -17,6 +17,7 @@ from app.auth.bearer import BearerToken
 from app.auth.tokens import TokenVerifier
 from app.cli import Commands
 from app.db.database import Database
+from app.db.slow_log import SlowLog
 from app.docs import assets, page
 from app.errors import respond
 from app.http import openapi
@@ -43,7 +44,8 @@ def create_app(settings: Settings | None = None) -> Litestar:
     settings = settings or get_settings()
     logs.configure(settings)
     lifecycle = Lifecycle()
-    database = Database(settings)
+    observers = [SlowLog(settings.slow_query_ms)] if settings.slow_query_ms else []
+    database = Database(settings, observers)
     tasks = TaskStore(
         database,
         priority_names=settings.priority_names,
@@ -61,6 +63,7 @@ def create_app(settings: Settings | None = None) -> Litestar:
         own_address=own_address,
         draining=lambda: lifecycle.draining,
         log=logs.access(settings),
+        told_apart=bool(observers),
         cross_origin=CrossOrigin(Origins(settings.cors_origins, loopback=settings.development), EXPOSED),
         state=State({"lifecycle": lifecycle}),
         route_handlers=[
