@@ -17,6 +17,8 @@ from app.auth.bearer import BearerToken
 from app.auth.tokens import TokenVerifier
 from app.cli import Commands
 from app.db.database import Database
+from app.db.observation import Observer
+from app.db.slow_log import SlowLog
 from app.docs import assets, page
 from app.errors import codes, respond
 from app.http import openapi
@@ -47,7 +49,8 @@ def create_app(settings: Settings | None = None) -> Litestar:
     log = logs.access(settings)
     lifecycle = Lifecycle()
     metrics = _metrics(settings)
-    database = Database(settings, observers=[metrics.observer] if metrics else [])
+    observers = _observers(settings, metrics)
+    database = Database(settings, observers)
     tasks = TaskStore(
         database,
         priority_names=settings.priority_names,
@@ -65,6 +68,7 @@ def create_app(settings: Settings | None = None) -> Litestar:
         own_address=own_address,
         draining=lambda: lifecycle.draining,
         log=metrics.counting(log) if metrics else log,
+        told_apart=bool(observers),
         cross_origin=CrossOrigin(Origins(settings.cors_origins, loopback=settings.development), EXPOSED),
         state=State({"lifecycle": lifecycle}),
         route_handlers=[
@@ -108,6 +112,12 @@ def _metrics(settings: Settings) -> WorkerMetrics | None:
     if settings.metrics_port and settings.prometheus_multiproc_dir:
         return WorkerMetrics(settings.prometheus_multiproc_dir, codes())
     return None
+
+
+def _observers(settings: Settings, metrics: WorkerMetrics | None) -> list[Observer]:
+    """Return who is told of what the database was asked."""
+    observers: list[Observer] = [metrics.observer] if metrics else []
+    return [*observers, SlowLog(settings.slow_query_ms)] if settings.slow_query_ms else observers
 
 
 def _show(

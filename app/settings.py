@@ -85,6 +85,8 @@ class Settings:
     """`named` keeps prepared statements in the server, `unnamed` suits every pooler, `auto` decides by the URL."""
     database_coalesce: bool = True
     """Send reads that wait for the same statement as one."""
+    slow_query_ms: Annotated[int, Meta(ge=0, le=3_600_000)] = 250
+    """Milliseconds from which a statement is logged as slow; 0 turns it off."""
     list_cache_bytes: Annotated[int, Meta(ge=0, le=2**34)] = 16 * 1024 * 1024
     """Memory of each worker for list bodies that the database confirms by revision; 0 turns it off."""
     compress_lists: bool = True

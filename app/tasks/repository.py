@@ -9,6 +9,7 @@ from advanced_alchemy.repository import SQLAlchemyAsyncRepository
 from msgspec import Struct
 
 from app.db.database import Database
+from app.db.names import comment
 from app.http.compression import SMALLEST, Coding
 from app.models import Task
 from app.tasks import cursor, listing
@@ -36,7 +37,7 @@ class TaskRepository(SQLAlchemyAsyncRepository[Task]):
 
         The inherited `delete_where` would read them all first, and fail where their number changes in between.
         """
-        await self.session.execute(sa.delete(Task).where(Task.user_id == user_id))
+        await self.session.execute(sa.delete(Task).prefix_with(comment("users.erase")).where(Task.user_id == user_id))
 
 
 class TaskStore:

@@ -9,6 +9,7 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 
 from app.auth.caller import Caller
 from app.db.database import Database
+from app.db.names import comment
 from app.db.statement import USER_ID, Statement
 from app.models import TASKS, USERS, User
 from app.tasks.repository import TaskRepository
@@ -36,7 +37,7 @@ class UserRepository(SQLAlchemyAsyncRepository[User]):
 
     async def erase(self, user_id: str) -> None:
         """Delete the user's row, after the writes under way that hold it; further ones wait."""
-        await self.session.execute(sa.delete(User).where(User.id == user_id))
+        await self.session.execute(sa.delete(User).prefix_with(comment("users.erase")).where(User.id == user_id))
 
 
 class UserStore:

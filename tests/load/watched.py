@@ -44,7 +44,8 @@ async def compare(rounds: int, requests: int) -> None:
         "one task": (f"{path}/1", headers, 200),
     }
     with tempfile.TemporaryDirectory(dir="/dev/shm") as folder:
-        off, on = create_app(settings), create_app(replace(settings, metrics_port=1, prometheus_multiproc_dir=folder))
+        off = create_app(replace(settings, slow_query_ms=0))
+        on = create_app(replace(settings, metrics_port=1, prometheus_multiproc_dir=folder))
         async with off.lifespan(), on.lifespan():
             pairs = {name: (Case(off, *what), Case(on, *what)) for name, what in kinds.items()}
             times: dict[str, list[tuple[float, float]]] = {name: [] for name in pairs}
