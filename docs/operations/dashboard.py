@@ -9,7 +9,7 @@ from typing import Final, NamedTuple
 
 from grafana_foundation_sdk.builders import common, dashboard, prometheus, timeseries
 from grafana_foundation_sdk.cog.encoder import JSONEncoder
-from grafana_foundation_sdk.models.common import GraphGradientMode, LegendDisplayMode, VisibilityMode
+from grafana_foundation_sdk.models.common import GraphGradientMode, LegendDisplayMode, ScaleDistribution, VisibilityMode
 from grafana_foundation_sdk.models.dashboard import (
     Dashboard,
     DashboardCursorSync,
@@ -27,8 +27,8 @@ USERS: Final = f'{OF},route=~"/api/[{{]user_id.*"'
 HTTP: Final = "tasks_http_request_duration_seconds"
 STATEMENT: Final = "tasks_database_statement_duration_seconds"
 LISTS: Final = "tasks_list_cache_requests_total"
-WIDTH, HEIGHT = 8, 7
-"""Of a panel, in Grafana's units: three stand side by side."""
+WIDTH, HEIGHT = 24, 7
+"""Of a line of panels, in Grafana's units."""
 
 
 class Query(NamedTuple):
@@ -39,12 +39,13 @@ class Query(NamedTuple):
 
 
 class Drawn(NamedTuple):
-    """A panel: what it shows, in which of Grafana's units."""
+    """A panel: what it shows, in which of Grafana's units; a logarithmic scale has room for 1 ms and for 1 s."""
 
     title: str
     unit: str
     queries: list[Query]
     description: str = ""
+    logarithmic: bool = False
 
 
 def rate(metric: str, *by: str, of: str = OF) -> str:
@@ -57,6 +58,10 @@ def quantile(share: float, metric: str, *by: str, of: str = OF) -> str:
     return f"histogram_quantile({share}, {rate(f'{metric}_bucket', 'le', *by, of=of)})"
 
 
+def _latency(title: str, metric: str, of: str = OF) -> Drawn:
+    return Drawn(title, "s", [Query(quantile(n, metric, of=of), p) for p, n in LATENCIES.items()], logarithmic=True)
+
+
 READS: Final = f'{USERS},method="GET",status=~"200|304"'
 WRITES: Final = f'{USERS},method!~"GET|HEAD|OPTIONS",status=~"2.."'
 FAILED: Final = f'{USERS},status=~"5.."'
@@ -66,8 +71,8 @@ LATENCIES: Final = {"p50": 0.5, "p95": 0.95, "p99": 0.99}
 ROWS: Final[dict[str, list[Drawn]]] = {
     "Traffic": [
         Drawn("Requests by status", "reqps", [Query(rate(f"{HTTP}_count", "status"), "{{status}}")]),
-        Drawn("Reads, time to answer", "s", [Query(quantile(n, HTTP, of=READS), p) for p, n in LATENCIES.items()]),
-        Drawn("Writes, time to answer", "s", [Query(quantile(n, HTTP, of=WRITES), p) for p, n in LATENCIES.items()]),
+        _latency("Reads, time to answer", HTTP, READS),
+        _latency("Writes, time to answer", HTTP, WRITES),
         Drawn("Requests by route", "reqps", [Query(rate(f"{HTTP}_count", "method", "route"), "{{method}} {{route}}")]),
     ],
     "Errors": [
@@ -94,13 +99,11 @@ ROWS: Final[dict[str, list[Drawn]]] = {
             "short",
             [Query(f"sum by (instance) (tasks_database_requests_waiting{{{OF}}})", "{{instance}}")],
         ),
-        Drawn(
-            "Time until there is a connection",
-            "s",
-            [Query(quantile(n, "tasks_database_wait_seconds"), p) for p, n in LATENCIES.items()],
-        ),
+        _latency("Time until there is a connection", "tasks_database_wait_seconds"),
         Drawn("Statements", "ops", [Query(rate(f"{STATEMENT}_count", "statement"), "{{statement}}")]),
-        Drawn("Statements, p95", "s", [Query(quantile(0.95, STATEMENT, "statement"), "{{statement}}")]),
+        Drawn(
+            "Statements, p95", "s", [Query(quantile(0.95, STATEMENT, "statement"), "{{statement}}")], logarithmic=True
+        ),
         Drawn(
             "Gone wrong",
             "ops",
@@ -154,15 +157,14 @@ ROWS: Final[dict[str, list[Drawn]]] = {
 }
 
 
-def _panel(drawn: Drawn) -> timeseries.Panel:
+def _panel(drawn: Drawn, width: int) -> timeseries.Panel:
     panel = (
         timeseries.Panel()
         .title(drawn.title)
         .description(drawn.description)
         .datasource(SOURCE)
         .unit(drawn.unit)
-        .min(0)
-        .span(WIDTH)
+        .span(width)
         .height(HEIGHT)
         .line_width(1)
         .fill_opacity(10)
@@ -170,6 +172,10 @@ def _panel(drawn: Drawn) -> timeseries.Panel:
         .show_points(VisibilityMode.NEVER)
         .legend(common.VizLegendOptions().show_legend(True).display_mode(LegendDisplayMode.LIST))
     )
+    if drawn.logarithmic:
+        panel = panel.scale_distribution(common.ScaleDistributionConfig().type(ScaleDistribution.LOG).log(10))
+    else:
+        panel = panel.min(0)
     for name, query in zip("ABCDEFGH", drawn.queries, strict=False):
         target = prometheus.Dataquery().ref_id(name).datasource(SOURCE).expr(query.expression)
         panel = panel.with_target(target.legend_format(query.legend))
@@ -200,8 +206,9 @@ def build() -> Dashboard:
         )
     for title, panels in ROWS.items():
         board = board.with_row(dashboard.Row(title))
+        width = WIDTH // (3 if len(panels) % 3 == 0 else 2)
         for drawn in panels:
-            board = board.with_panel(_panel(drawn))
+            board = board.with_panel(_panel(drawn, width))
     return board.build()
 
 

@@ -34,10 +34,9 @@ class Outage(NamedTuple):
 
     def series(self) -> Series:
         """Every series of both scrapes; what is only in the second began at 0."""
-        keys = {(name, tuple(sorted(labels.items()))): value for name, labels, value in self.healthy.samples()}
+        before = {notation(name, labels): value for name, labels, value in self.healthy.samples()}
         return [
-            (name, labels, keys.get((name, tuple(sorted(labels.items()))), 0.0), value)
-            for name, labels, value in self.off.samples()
+            (name, labels, before.get(notation(name, labels), 0.0), after) for name, labels, after in self.off.samples()
         ]
 
 
