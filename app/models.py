@@ -22,22 +22,32 @@ class Base(CommonTableAttributes, DeclarativeBase):
 
 
 class User(Base):
-    """A Better Auth user who has written at least once; holds the number that orders all of the user's writes."""
+    """A Better Auth user who has written at least once; holds the number that orders all of the user's writes.
+
+    What changed since a revision below `floor` can no longer be told.
+    """
 
     __tablename__ = "users"
     __table_args__ = {"postgresql_with": {"fillfactor": 50}}  # noqa: RUF012 - SQLAlchemy reads it from the class
 
     id: Mapped[str] = mapped_column(sa.Text, primary_key=True)
     revision: Mapped[int] = mapped_column(sa.BigInteger, server_default=sa.text("0"))
+    floor: Mapped[int] = mapped_column(
+        sa.BigInteger, server_default=sa.text("(extract(epoch FROM now()) * 1000000)::bigint")
+    )
     created_at: Mapped[datetime] = mapped_column(sa.DateTime(timezone=True), server_default=sa.func.now())
 
 
 class Task(Base):
-    """A task of one user. `user_id` leads every key, so it can shard the table; a deleted task stays as a tombstone."""
+    """A task of one user. `user_id` leads every key, so it can shard the table; a deleted task stays as a tombstone.
+
+    `uid` is the name that the client gave it, if any, and `fingerprint` stands for what the client created it with.
+    """
 
     __tablename__ = "tasks"
 
     id: Mapped[int] = mapped_column(sa.BigInteger, sa.Identity(always=True))
+    uid: Mapped[str | None] = mapped_column(sa.Text)
     user_id: Mapped[str] = mapped_column(sa.Text)
     title: Mapped[str] = mapped_column(sa.Text)
     description: Mapped[str | None] = mapped_column(sa.Text)
@@ -49,6 +59,7 @@ class Task(Base):
     updated_at: Mapped[datetime] = mapped_column(sa.DateTime(timezone=True), server_default=sa.func.now())
     revision: Mapped[int] = mapped_column(sa.BigInteger)
     deleted_at: Mapped[datetime | None] = mapped_column(sa.DateTime(timezone=True))
+    fingerprint: Mapped[int | None] = mapped_column(sa.BigInteger)
 
     __table_args__ = (
         sa.PrimaryKeyConstraint("user_id", "id"),
@@ -59,6 +70,7 @@ class Task(Base):
             sa.text("id DESC"),
             postgresql_where=sa.text("deleted_at IS NULL"),
         ),
+        sa.Index("tasks_user_id_uid_idx", "user_id", "uid", unique=True, postgresql_where=sa.text("uid IS NOT NULL")),
         {"postgresql_with": {"fillfactor": 90}},  # room on the page for the next version of a task (docs/data-model.md)
     )
 

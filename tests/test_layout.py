@@ -7,8 +7,9 @@ from pathlib import Path
 from msgspec import structs
 
 from app.models import TASKS
+from app.tasks.json import HIDDEN
+from app.tasks.one_task import WRITABLE
 from app.tasks.schemas import Task, TaskCreate, TaskUpdate
-from app.tasks.statements import HIDDEN, WRITABLE
 
 APP = Path("app")
 FILES = [path for path in APP.rglob("*.py") if path.read_text()]

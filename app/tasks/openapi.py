@@ -13,6 +13,7 @@ from app.auth.bearer import Forbidden, InsufficientScope, Unauthorized
 from app.http.openapi import ETAG, IF_MATCH, IF_NONE_MATCH, header, operation, parameter
 from app.tasks import rules
 from app.tasks.errors import StaleRevision, TaskNotFound
+from app.tasks.key import TASK_KEY
 from app.tasks.parameters import PARAMETERS
 from app.tasks.schemas import TaskCreate
 
@@ -24,7 +25,10 @@ USER_ID: Final = parameter(
     "me",
 )
 TASK_ID: Final = parameter(
-    "task_id", "path", "Id of the task.", Schema(type=OpenAPIType.INTEGER, minimum=1, maximum=2**63 - 1)
+    "task_id",
+    "path",
+    "Id of the task, or its `uid`.",
+    TASK_KEY,
 )
 LIST_PARAMETERS: Final = [
     parameter(name, "query", each.description, each.kind.schema) for name, each in PARAMETERS.items()
@@ -63,6 +67,7 @@ WRITTEN: Final[dict[str, Any]] = {
 }
 TASK: Final = {
     "id": 1,
+    "uid": "1",
     "user_id": "K3vYt0aQ",
     **WRITTEN,
     "created_at": "2026-11-22T08:30:00.123456+00:00",

@@ -13,9 +13,11 @@ from app.http.compression import SMALLEST, Coding
 from app.models import Task
 from app.tasks import cursor, listing
 from app.tasks.errors import StaleRevision, TaskNotFound
+from app.tasks.key import TaskKey
 from app.tasks.list_cache import ListCache, Page
+from app.tasks.one_task import update_values
 from app.tasks.query import ListQuery
-from app.tasks.statements import TaskStatements, update_values
+from app.tasks.statements import TaskStatements
 
 
 class StoredTask(Struct, frozen=True):
@@ -86,9 +88,10 @@ class TaskStore:
         self._pages.put(key, page)
         return page
 
-    async def read(self, user_id: str, task_id: int, known: Sequence[int] = ()) -> StoredTask:
+    async def read(self, user_id: str, key: TaskKey, known: Sequence[int] = ()) -> StoredTask:
         """Return a task; its body is left out if its revision is among `known`. Raises TaskNotFound."""
-        record = await self._fetch(self._sql.get, {"user_id": user_id, "task_id": task_id, "known": known})
+        values = {"user_id": user_id, "task_key": key, "known": known}
+        record = await self._fetch(self._sql.of(key).get, values)
         if record is None:
             raise TaskNotFound
         return StoredTask(record["revision"], record["body"])
@@ -100,28 +103,28 @@ class TaskStore:
         return StoredTask(record["revision"], record["body"], record["id"])
 
     async def update(
-        self, user_id: str, task_id: int, values: Mapping[str, Any], if_match: Sequence[int] | None = None
+        self, user_id: str, key: TaskKey, values: Mapping[str, Any], if_match: Sequence[int] | None = None
     ) -> StoredTask:
         """Write the given column values and leave the others. Raises TaskNotFound, StaleRevision."""
         if not values:
-            return await self._unchanged(user_id, task_id, if_match)
-        key = {"user_id": user_id, "task_id": task_id, "if_match": if_match}
-        return _written(await self._fetch(self._sql.update, {**update_values(values), **key}), if_match)
+            return await self._unchanged(user_id, key, if_match)
+        which = {"user_id": user_id, "task_key": key, "if_match": if_match}
+        return _written(await self._fetch(self._sql.of(key).update, {**update_values(values), **which}), if_match)
 
     async def complete(
-        self, user_id: str, task_id: int, completed: bool | None, if_match: Sequence[int] | None = None
+        self, user_id: str, key: TaskKey, completed: bool | None, if_match: Sequence[int] | None = None
     ) -> StoredTask:
         """Set whether the task is done, or flip it with None. Raises TaskNotFound, StaleRevision."""
-        key = {"user_id": user_id, "task_id": task_id, "if_match": if_match}
-        return _written(await self._fetch(self._sql.complete, {**key, "completed": completed}), if_match)
+        which = {"user_id": user_id, "task_key": key, "if_match": if_match}
+        return _written(await self._fetch(self._sql.of(key).complete, {**which, "completed": completed}), if_match)
 
-    async def delete(self, user_id: str, task_id: int, if_match: Sequence[int] | None = None) -> None:
+    async def delete(self, user_id: str, key: TaskKey, if_match: Sequence[int] | None = None) -> None:
         """Turn the task into a tombstone. Raises TaskNotFound, StaleRevision."""
-        key = {"user_id": user_id, "task_id": task_id, "if_match": if_match}
-        _written(await self._fetch(self._sql.delete, key), if_match)
+        which = {"user_id": user_id, "task_key": key, "if_match": if_match}
+        _written(await self._fetch(self._sql.of(key).delete, which), if_match)
 
-    async def _unchanged(self, user_id: str, task_id: int, if_match: Sequence[int] | None) -> StoredTask:
-        task = await self.read(user_id, task_id)
+    async def _unchanged(self, user_id: str, key: TaskKey, if_match: Sequence[int] | None) -> StoredTask:
+        task = await self.read(user_id, key)
         if if_match is not None and task.revision not in if_match:
             raise StaleRevision
         return task

@@ -4,7 +4,7 @@ from typing import Annotated, ClassVar, Final
 from msgspec import UNSET, Struct, UnsetType
 
 from app.http.body import Body, Check
-from app.tasks import rules
+from app.tasks import key, rules
 
 CHECKS: Final = {
     "title": rules.title,
@@ -19,6 +19,7 @@ class Task(Struct):
     """A task, as every answer writes it."""
 
     id: int
+    uid: Annotated[str, key.UID_WRITTEN]
     user_id: str
     title: str
     description: str | None

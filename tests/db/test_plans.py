@@ -30,6 +30,9 @@ LIVE = 50
 NEWEST_FIRST = "tasks_user_id_created_at_id_idx"
 STATEMENTS = TaskStatements(PRIORITIES)
 GENERIC_AND_CUSTOM = pytest.mark.parametrize("generic", [True, False], ids=["generic", "custom"])
+KEYS = {"by_id": ("id", "tasks_pkey"), "by_uid": ("uid", "tasks_user_id_uid_idx")}
+"""The column that names a task, and the index that finds it."""
+
 KEY = {"tasks": "user_id = ", "users": "id = "}
 CHANGES: dict[str, Any] = {
     "title": "Changed",
@@ -52,6 +55,8 @@ def seeded(create_database: Callable[[], str]) -> Settings:
     async def fill() -> None:
         connection = await asyncpg.connect(settings.database_url)
         await seed(connection, tasks=TASKS, big=BIG_TASKS)
+        await connection.execute("UPDATE tasks SET uid = 'task-' || id WHERE user_id = $1", BIG)
+        await connection.execute("VACUUM (ANALYZE) tasks")
         await connection.close()
 
     asyncio.run(fill())
@@ -133,32 +138,40 @@ def other_statements(seeded: Settings) -> dict[str, Statement]:
     """All but the lists, by name."""
     database = Database(seeded)
     users = UserStore(database, priority_names=PRIORITIES)
-    found = {**vars(STATEMENTS), **vars(users)}
+    by_key = {f"{by}.{name}": each for by in KEYS for name, each in vars(getattr(STATEMENTS, by)).items()}
+    found = {**vars(STATEMENTS), **by_key, **vars(users)}
     return {name: statement for name, statement in found.items() if isinstance(statement, Statement)}
 
 
 async def test_no_other_statement_reads_the_whole_table(seeded: Settings, connection: asyncpg.Connection) -> None:
-    row = await connection.fetchrow("SELECT user_id, id AS task_id FROM tasks WHERE user_id = $1 LIMIT 1", BIG)
-    arguments = {**CHANGES, **row, "known": [], "email": None, "name": None}
+    row = await connection.fetchrow("SELECT id, uid FROM tasks WHERE user_id = $1 LIMIT 1", BIG)
+    arguments = {**CHANGES, "user_id": BIG, "known": [], "email": None, "name": None}
     statements = other_statements(seeded)
-    assert len(statements) == 7
+    assert len(statements) == 11
     for name, statement in statements.items():
+        column, index = KEYS.get(name.partition(".")[0], (None, None))
+        arguments["task_key"] = column and row[column]
         for top in (await generic_plan(connection, statement), await plan(connection, statement, arguments)):
             assert_confined(top)
-            if "task_id" in statement.parameters:
+            if index is not None:
                 used = {node["Index Name"] for node in nodes(top) if "Index Name" in node}
-                assert used <= {"tasks_pkey", "users_pkey"}, name
+                assert index in used, name
+                assert used <= {index, "users_pkey"}, name
 
 
 async def test_each_of_several_requests_is_planned_like_one_by_itself(
     seeded: Settings, connection: asyncpg.Connection
 ) -> None:
     """One after the other, for whichever values, and with the same plan in either mode."""
-    row = await connection.fetchrow("SELECT user_id, id AS task_id FROM tasks WHERE user_id = $1 LIMIT 1", BIG)
-    own = {**row, "known": [1], "email": None, "name": None}
-    reads = {statement: own for statement in other_statements(seeded).values() if statement.varying}
+    row = await connection.fetchrow("SELECT id, uid FROM tasks WHERE user_id = $1 LIMIT 1", BIG)
+    own = {"user_id": BIG, "known": [1], "email": None, "name": None}
+    reads = {
+        statement: {**own, "task_key": row["uid" if name.startswith("by_uid") else "id"]}
+        for name, statement in other_statements(seeded).items()
+        if statement.varying
+    }
     lists = {STATEMENTS.page(query): {**values(query, BIG), "known": [1]} for query in queries()}
-    assert len(reads) == 3
+    assert len(reads) == 4
     for statement, arguments in {**reads, **dict([*lists.items()][::7])}.items():
         (_, _), (together, of_ten) = forms(statement, arguments)
         top = await generic_plan(connection, together)
@@ -257,10 +270,10 @@ def rows_thrown_away(top: Node) -> int:
 async def test_a_write_to_a_table_without_gaps_stays_on_its_page(connection: asyncpg.Connection, name: str) -> None:
     """What PostgreSQL calls HOT: no index is written, and the page cleans itself."""
     rows = await connection.fetch(
-        """SELECT DISTINCT ON (user_id) user_id, id AS task_id FROM tasks WHERE deleted_at IS NULL
+        """SELECT DISTINCT ON (user_id) user_id, id AS task_key FROM tasks WHERE deleted_at IS NULL
            ORDER BY user_id, md5(id::text) LIMIT 500"""
     )
-    statement = getattr(STATEMENTS, name)
+    statement = getattr(STATEMENTS.by_id, name)
     transaction = connection.transaction()
     await transaction.start()
     for row in rows:

@@ -7,6 +7,7 @@ for several requests names the request's user in the same places.
 import re
 from collections.abc import Iterator
 from dataclasses import replace
+from itertools import chain
 from typing import Any
 
 import pytest
@@ -66,7 +67,8 @@ def statements(settings: Settings) -> list[Statement]:
     tasks = TaskStatements(PRIORITIES)
     database = Database(settings)
     users = UserStore(database, priority_names=PRIORITIES)
-    return [*statements_of(tasks), *statements_of(users), *{tasks.page(query) for query in queries()}]
+    of_tasks = (tasks, tasks.by_id, tasks.by_uid)
+    return [*chain(*map(statements_of, of_tasks)), *statements_of(users), *{tasks.page(query) for query in queries()}]
 
 
 def test_every_statement_names_the_user_for_every_table(statements: list[Statement]) -> None:
