@@ -28,6 +28,8 @@ from app.ratelimit.limiter import RateLimiter
 from app.server import Lifecycle
 from app.settings import Settings, get_settings
 from app.tasks.aliases import own_address
+from app.tasks.changes.controller import ChangesController
+from app.tasks.changes.feed import ChangeFeed
 from app.tasks.controller import TaskController
 from app.tasks.openapi import spell_priorities, wrap_list
 from app.tasks.repository import TaskStore
@@ -51,6 +53,7 @@ def create_app(settings: Settings | None = None) -> Litestar:
         compress=settings.compress_lists,
         envelope=settings.list_envelope,
     )
+    changes = ChangeFeed(database, priority_names=settings.priority_names, compress=settings.compress_lists)
     users = UserStore(database, priority_names=settings.priority_names)
     verifier = TokenVerifier(settings, database)
     limiter = RateLimiter(settings)
@@ -65,6 +68,7 @@ def create_app(settings: Settings | None = None) -> Litestar:
         state=State({"lifecycle": lifecycle}),
         route_handlers=[
             TaskController,
+            ChangesController,
             UserController,
             health.service,
             health.health,
@@ -73,6 +77,7 @@ def create_app(settings: Settings | None = None) -> Litestar:
             assets.asset,
         ],
         dependencies={
+            "changes": Provide(lambda: changes, use_cache=True, sync_to_thread=False),
             "tasks": Provide(lambda: tasks, use_cache=True, sync_to_thread=False),
             "users": Provide(lambda: users, use_cache=True, sync_to_thread=False),
         },

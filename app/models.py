@@ -1,4 +1,4 @@
-"""The two tables. Every write touches both: the task, and the user whose revision orders all writes."""
+"""The tables. Every write touches two: the task, and the user whose revision orders all writes."""
 
 from datetime import datetime
 from typing import Final, cast
@@ -36,6 +36,9 @@ class User(Base):
         sa.BigInteger, server_default=sa.text("(extract(epoch FROM now()) * 1000000)::bigint")
     )
     created_at: Mapped[datetime] = mapped_column(sa.DateTime(timezone=True), server_default=sa.func.now())
+
+    tasks: Mapped[int] = mapped_column(sa.Integer, server_default=sa.text("0"))
+    """How many there are, tombstones too, as far as was counted: it says only whether changes are worth a log."""
 
 
 class Task(Base):
@@ -75,5 +78,19 @@ class Task(Base):
     )
 
 
+class TaskChange(Base):
+    """One of the latest writes of a user with very many tasks; the slots are a ring, see app/tasks/change_log.py."""
+
+    __tablename__ = "task_changes"
+
+    user_id: Mapped[str] = mapped_column(sa.Text)
+    slot: Mapped[int] = mapped_column(sa.Integer)
+    revision: Mapped[int] = mapped_column(sa.BigInteger)
+    task_id: Mapped[int] = mapped_column(sa.BigInteger)
+
+    __table_args__ = (sa.PrimaryKeyConstraint("user_id", "slot"), {"postgresql_with": {"fillfactor": 90}})
+
+
 TASKS: Final = cast("sa.Table", Task.__table__)
 USERS: Final = cast("sa.Table", User.__table__)
+TASK_CHANGES: Final = cast("sa.Table", TaskChange.__table__)

@@ -10,6 +10,7 @@ import sqlalchemy as sa
 
 from app.db.statement import KNOWN, ONE, USER_ID, Statement
 from app.models import TASKS, USERS
+from app.tasks.change_log import logged
 from app.tasks.json import HIDDEN, TaskJSON, text
 
 SET_BY_SERVER: Final = {"id", "uid", "user_id", "created_at", "updated_at", "revision", *HIDDEN}
@@ -58,7 +59,7 @@ class OneTask:
             sa.update(USERS)
             .values(revision=USERS.c.revision + ONE)
             .where(USERS.c.id == USER_ID, self._of_task(sa.and_(TASKS.c.deleted_at.is_(None), unchanged)))
-            .returning(USERS.c.revision)
+            .returning(USERS.c.revision, USERS.c.tasks)
             .cte("bump")
         )
         row = (
@@ -71,9 +72,8 @@ class OneTask:
         written = self._json.select(row).subquery("written")
         present = sa.case((written.c.revision.is_(None), self._of_task(TASKS.c.deleted_at.is_(None))), else_=sa.true())
         always = sa.select(ONE).subquery("always")
-        return sa.select(written.c.revision, written.c.body, present.label("present")).select_from(
-            always.outerjoin(written, sa.true())
-        )
+        answer = sa.select(written.c.revision, written.c.body, present.label("present"))
+        return answer.select_from(always.outerjoin(written, sa.true())).add_cte(logged(bump, row))
 
     def _of_task(self, truth: sa.ColumnElement[bool]) -> sa.ScalarSelect[bool]:
         """Whether something is true of the task; null where there is none.

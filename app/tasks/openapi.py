@@ -55,11 +55,12 @@ EVERY_ROUTE: Final = (
 A_BODY: Final = (errors.MalformedJSON, errors.PayloadTooLarge, errors.UnsupportedMediaType)
 
 
-def _invalid(field: str, message: str) -> errors.ValidationFailed:
+def invalid(field: str, message: str) -> errors.ValidationFailed:
+    """Return an example of a broken rule."""
     return errors.ValidationFailed([errors.FieldError(field, message)])
 
 
-BLANK_TITLE: Final = _invalid("title", "Must not be blank")
+BLANK_TITLE: Final = invalid("title", "Must not be blank")
 WRITTEN: Final[dict[str, Any]] = {
     field.name: field.type.__metadata__[0].schema_extra["examples"][0]
     for field in structs.fields(TaskCreate)
@@ -82,7 +83,7 @@ LIST: Final = operation(
     example=[TASK],
     headers={"ETag": LIST_ETAG, "Link": LINK},
     parameters=[USER_ID, *LIST_PARAMETERS, IF_NONE_MATCH],
-    problems=[*EVERY_ROUTE, _invalid("limit", "Must be a whole number from 1 to 1000")],
+    problems=[*EVERY_ROUTE, invalid("limit", "Must be a whole number from 1 to 1000")],
 )
 CREATE: Final = operation(
     "createTask",
@@ -128,7 +129,7 @@ COMPLETE: Final = _write(
     "completeTask",
     "Complete or reopen a task",
     {"completed": True},
-    _invalid("completed", "Expected `bool`, got `str`"),
+    invalid("completed", "Expected `bool`, got `str`"),
 )
 DELETE: Final = operation(
     "deleteTask",

@@ -43,7 +43,7 @@ def _parse(query_string: bytes) -> ListQuery:
     values: dict[str, Any] = {}
     said: dict[str, str] = {}
     broken: list[FieldError] = []
-    for written, text in _pairs(query_string):
+    for written, text in pairs(query_string):
         try:
             for name, own_text in aliases.own_values(written, text):
                 _take(values, said, name, own_text, written)
@@ -93,11 +93,11 @@ _remembered: Final = lru_cache(maxsize=4096)(_parse)
 
 def from_cursor(query_string: bytes, cursor: str) -> str:
     """Return the query string of the same list from `cursor` on."""
-    kept = [(name, value) for name, value in _pairs(query_string) if aliases.own_name(name) not in REPLACED_BY_CURSOR]
+    kept = [(name, value) for name, value in pairs(query_string) if aliases.own_name(name) not in REPLACED_BY_CURSOR]
     return urlencode([*kept, ("cursor", cursor)])
 
 
-def _pairs(query_string: bytes) -> list[tuple[str, str]]:
+def pairs(query_string: bytes) -> list[tuple[str, str]]:
     """Decode a query string. Raises ValidationFailed for what is not percent-encoded UTF-8."""
     try:
         return parse_qsl(

@@ -10,7 +10,7 @@ from msgspec import Struct
 
 from app.db.database import Database
 from app.http.compression import SMALLEST, Coding
-from app.models import Task
+from app.models import Task, TaskChange
 from app.tasks import cursor, listing
 from app.tasks.errors import StaleRevision, TaskNotFound
 from app.tasks.key import TaskKey
@@ -34,11 +34,12 @@ class TaskRepository(SQLAlchemyAsyncRepository[Task]):
     model_type = Task
 
     async def erase(self, user_id: str) -> None:
-        """Delete every task of the user, tombstones too.
+        """Delete every task of the user, tombstones too, and the log of changes.
 
         The inherited `delete_where` would read them all first, and fail where their number changes in between.
         """
         await self.session.execute(sa.delete(Task).where(Task.user_id == user_id))
+        await self.session.execute(sa.delete(TaskChange).where(TaskChange.user_id == user_id))
 
 
 class TaskStore:

@@ -12,6 +12,7 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 from app.db.statement import KNOWN, ONE, USER_ID, Statement
 from app.models import TASKS, USERS
 from app.tasks import listing
+from app.tasks.change_log import logged
 from app.tasks.json import TaskJSON
 from app.tasks.key import TaskKey
 from app.tasks.one_task import WRITABLE, OneTask, parameter
@@ -55,9 +56,11 @@ class TaskStatements:
     def _create(self) -> sa.Select[Any]:
         bump = (
             upsert(USERS)
-            .values(id=USER_ID, revision=FIRST_REVISION)
-            .on_conflict_do_update(index_elements=["id"], set_={"revision": USERS.c.revision + ONE})
-            .returning(USERS.c.revision)
+            .values(id=USER_ID, revision=FIRST_REVISION, tasks=ONE)
+            .on_conflict_do_update(
+                index_elements=["id"], set_={"revision": USERS.c.revision + ONE, "tasks": USERS.c.tasks + ONE}
+            )
+            .returning(USERS.c.revision, USERS.c.tasks)
             .cte("bump")
         )
         written = {column.name: parameter(column) for column in WRITABLE}
@@ -68,4 +71,4 @@ class TaskStatements:
             .returning(*TASKS.c)
             .cte("row")
         )
-        return self._json.select(row)
+        return self._json.select(row).add_cte(logged(bump, row))
