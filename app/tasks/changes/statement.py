@@ -57,7 +57,8 @@ def _is_told() -> sa.ColumnElement[bool]:
 
 def _scanned(columns: list[sa.ColumnElement[Any]]) -> sa.Select[Any]:
     """Look at all of the user's tasks."""
-    return sa.select(*columns).where(TASKS.c.user_id == USER_ID, TASKS.c.revision > SINCE, _is_told()).correlate(USERS)
+    changed = sa.and_(TASKS.c.user_id == USER_ID, TASKS.c.revision > SINCE, _is_told())
+    return sa.select(*columns).where(changed).order_by(TASKS.c.revision).correlate(USERS)
 
 
 def _logged(columns: list[sa.ColumnElement[Any]]) -> sa.Select[Any]:
