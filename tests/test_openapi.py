@@ -22,6 +22,7 @@ NAMES: Final = {
     "getProfile": "GET /api/{user_id}",
     "eraseAccount": "DELETE /api/{user_id}",
     "getStats": "GET /api/{user_id}/stats",
+    "listChanges": "GET /api/{user_id}/tasks/changes",
     "listTasks": "GET /api/{user_id}/tasks",
     "createTask": "POST /api/{user_id}/tasks",
     "getTask": "GET /api/{user_id}/tasks/{task_id}",
@@ -150,7 +151,7 @@ def test_what_a_token_is_not_good_for_is_described_with_its_challenge(document: 
 
 
 def test_every_answer_has_its_headers(document: dict[str, Any]) -> None:
-    with_etag = {"listTasks", "createTask", "getTask", "putTask", "updateTask", "completeTask"}
+    with_etag = {"listChanges", "listTasks", "createTask", "getTask", "putTask", "updateTask", "completeTask"}
     for _, operation in operations(document):
         name = operation["operationId"]
         for status, response in operation["responses"].items():

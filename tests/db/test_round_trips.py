@@ -123,10 +123,10 @@ async def test_what_needs_no_data_asks_the_database_nothing(
     assert (relay.statements, relay.round_trips, relay.connections) == (0, 0, 0)
 
 
-async def test_erasure_is_one_transaction_of_two_statements(counted: tuple[Relay, httpx.AsyncClient]) -> None:
+async def test_erasure_is_one_transaction_of_three_statements(counted: tuple[Relay, httpx.AsyncClient]) -> None:
     relay, client = counted
     await client.delete("/api/me")
     await client.post(TASKS, json={"title": "x"})
     relay.reset()
     assert (await client.delete("/api/me")).status_code == 204
-    assert relay.statements == 4  # BEGIN, two DELETEs, COMMIT
+    assert relay.statements == 5  # BEGIN, three DELETEs, COMMIT
