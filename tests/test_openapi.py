@@ -157,14 +157,16 @@ def test_every_answer_has_its_headers(document: dict[str, Any]) -> None:
         for status, response in operation["responses"].items():
             expected = {"X-Request-Id"}
             expected |= {"ETag"} if status < "400" and name in with_etag else set()
-            expected |= {"Location"} if status == "201" else set()
+            expected |= {"Location", "Idempotent-Replayed"} if status == "201" else set()
             expected |= {"Link"} if (name, status) == ("listTasks", "200") else set()
             expected |= {"WWW-Authenticate"} if status in {"401", "403"} else set()
             expected |= {"Retry-After"} if status in {"429", "503"} else set()
             expected |= {"RateLimit", "RateLimit-Policy"} if operation.get("security") is None else set()
             assert response["headers"].keys() == expected, (name, status)
             optional = {header for header in expected if not response["headers"][header].get("required")}
-            may_lack = {"Link", "RateLimit", "RateLimit-Policy"} | ({"WWW-Authenticate"} if status == "403" else set())
+            may_lack = {"Idempotent-Replayed", "Link", "RateLimit", "RateLimit-Policy"} | (
+                {"WWW-Authenticate"} if status == "403" else set()
+            )
             assert optional == expected & may_lack
 
 

@@ -9,7 +9,7 @@ from tests.documents.blocks import the_block
 
 
 async def test_tables_of_the_data_model_are_those_that_the_migrations_build(connection: asyncpg.Connection) -> None:
-    text = re.sub(r" *--.*", "", the_block("docs/data-model.md", "sql", "users ("))
+    text = re.sub(r" *--.*", "", the_block("docs/data-model.md", "sql", "fillfactor"))
     documented = f"CREATE SCHEMA documented; SET search_path = documented; {statements(text)}"
     transaction = connection.transaction()
     await transaction.start()
