@@ -22,11 +22,13 @@ from app.settings import Settings
 from tests.auth.better_auth import issuer
 from tests.clients import clients
 from tests.conftest import random_user
-from tests.processes import ROOT, Server, command, copied_project
+from tests.processes import NEVER_LIMITED, ROOT, Server, command, copied_project
 
 FOLDER: Final = Path(__file__).parent
 ADAPTERS: Final = ROOT / "docs" / "examples" / "sync"
 NAMES: Final = ("legend-state", "rxdb", "tanstack-db", "tanstack-query", "watermelondb")
+CREATED: Final = 201
+DELETED: Final = 5
 LONGEST: Final = 30
 WIDEST: Final = 120
 HELD: Final = ("uid", "title", "description", "priority", "tags", "due_date", "completed", "revision")
@@ -41,17 +43,19 @@ class Service:
     def __init__(self, folder: Path, settings: Settings) -> None:
         self._folder = folder
         self._settings = settings
-        self._variables = {
+        self._variables = NEVER_LIMITED | {
             "DATABASE_URL": settings.database_url,
             "BETTER_AUTH_SECRET": settings.better_auth_secret,
-            "RATE_LIMIT_WRITES": "100000/minute",
         }
-        self._server = Server(folder, **self._variables).serving()
+        self._server = self._serve()
         self._barriers = {
             what: threading.Barrier(len(NAMES), getattr(self, what)) for what in ("stop", "start", "purge")
         }
         self.users: list[str] = []
         self.url = self._server.url
+
+    def _serve(self, port: int | None = None) -> Server:
+        return Server(self._folder, port=port, workers=2, options=(), **self._variables).serving()
 
     def do(self, what: str) -> None:
         """Wait for the other scenarios, and have it done once."""
@@ -66,7 +70,7 @@ class Service:
         self._server.terminate()
 
     def start(self) -> None:
-        self._server = Server(self._folder, port=self._server.port, **self._variables).serving()
+        self._server = self._serve(self._server.port)
 
     def purge(self) -> None:
         """Forget every deletion, by the command, as if three months had passed."""
@@ -185,7 +189,7 @@ def test_both_devices_end_with_what_the_server_has(outcomes: Mapping[str, Outcom
     outcome = outcomes[name]
     assert outcome.code == 0, outcome.printed
     there = by_uid(outcome.tasks)
-    assert len(there) == 196  # noqa: PLR2004 - 200 created, 1 made meanwhile, 5 deleted
+    assert len(there) == CREATED - DELETED
     assert by_uid(outcome.held["phone"]) == there
     assert by_uid(outcome.held["laptop"]) == there
 
