@@ -22,6 +22,7 @@ from app.settings import Settings
 from tests.auth.better_auth import issuer
 from tests.clients import clients
 from tests.conftest import random_user
+from tests.documents.blocks import the_block
 from tests.processes import NEVER_LIMITED, ROOT, Server, command, copied_project
 
 FOLDER: Final = Path(__file__).parent
@@ -111,6 +112,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("sync") / "project"
     shutil.copytree(FOLDER, folder, ignore=shutil.ignore_patterns("node_modules", "*.py", "__pycache__"))
     shutil.copytree(ADAPTERS, folder / "adapters")
+    (folder / "adapters" / "documented.ts").write_text(the_block("docs/sync.md", "typescript", "new Tasks("))
     shutil.copy(clients.FOLDER / "tsconfig.json", folder / "strict.json")
     (folder / "node_modules").symlink_to(FOLDER / "node_modules")
     return folder
