@@ -24,6 +24,7 @@ RUN_BY = {
     ("docs/scaling.md", "sql"): "tests/documents/test_sql.py",
     ("docs/security.md", "caddyfile"): "tests/documents/proxies.py",
     ("docs/security.md", "nginx"): "tests/documents/proxies.py",
+    ("docs/sync.md", "typescript"): "tests/clients/sync/test_sync.py",
 }
 """Tests that read a language from one document; those name the document."""
 
