@@ -17,12 +17,16 @@ from app.auth.bearer import BearerToken
 from app.auth.tokens import TokenVerifier
 from app.cli import Commands
 from app.db.database import Database
+from app.db.observation import Observer
+from app.db.slow_log import SlowLog
 from app.docs import assets, page
-from app.errors import respond
+from app.errors import codes, respond
 from app.http import openapi
 from app.http.body import StrictRequest
 from app.http.cross_origin import CrossOrigin
 from app.http.outermost import Application
+from app.metrics import families
+from app.metrics.worker import WorkerMetrics
 from app.origins import Origins
 from app.ratelimit.limiter import RateLimiter
 from app.server import Lifecycle
@@ -47,8 +51,11 @@ def create_app(settings: Settings | None = None) -> Litestar:
     """Build the application; without `settings`, from the environment. Raises SettingsError."""
     settings = settings or get_settings()
     logs.configure(settings)
+    log = logs.access(settings)
     lifecycle = Lifecycle()
-    database = Database(settings)
+    metrics = _metrics(settings)
+    observers = _observers(settings, metrics)
+    database = Database(settings, observers)
     tasks = TaskStore(
         database,
         priority_names=settings.priority_names,
@@ -66,7 +73,8 @@ def create_app(settings: Settings | None = None) -> Litestar:
         check=bearer.check,
         own_address=own_address,
         draining=lambda: lifecycle.draining,
-        log=logs.access(settings),
+        log=metrics.counting(log) if metrics else log,
+        told_apart=bool(observers),
         cross_origin=CrossOrigin(Origins(settings.cors_origins, loopback=settings.development), EXPOSED),
         state=State({"lifecycle": lifecycle}),
         route_handlers=[
@@ -95,12 +103,46 @@ def create_app(settings: Settings | None = None) -> Litestar:
         logging_config=None,
         debug=False,
     )
+    if metrics:
+        _show(metrics, database, tasks, bearer, limiter)
+        app.on_startup.append(metrics.start)
+        app.on_shutdown.append(metrics.stop)
     openapi.finish(app)
     name_priorities(app.openapi_schema, settings.priority_names)
     spell_priorities(app.openapi_schema, settings.priority_names)
     if settings.list_envelope:
         wrap_list(app.openapi_schema, settings.list_envelope)
     return app
+
+
+def _metrics(settings: Settings) -> WorkerMetrics | None:
+    """Return what counts, where `litestar run` answers Prometheus."""
+    if settings.metrics_port and settings.prometheus_multiproc_dir:
+        return WorkerMetrics(settings.prometheus_multiproc_dir, codes())
+    return None
+
+
+def _observers(settings: Settings, metrics: WorkerMetrics | None) -> list[Observer]:
+    """Return who is told of what the database was asked."""
+    observers: list[Observer] = [metrics.observer] if metrics else []
+    return [*observers, SlowLog(settings.slow_query_ms)] if settings.slow_query_ms else observers
+
+
+def _show(
+    metrics: WorkerMetrics, database: Database, tasks: TaskStore, bearer: BearerToken, limiter: RateLimiter
+) -> None:
+    """Show what the parts of the application count by themselves, wherever that costs a request nothing."""
+    metrics.follow(families.LIST_CACHE, tasks.cache.results)
+    metrics.follow(families.TOKENS, bearer.verdicts)
+    metrics.follow(families.KEY_FETCHES, bearer.verifier.key_fetches)
+    metrics.follow(families.RATE_LIMITED, limiter.refused)
+    metrics.show(families.CONNECTIONS, lambda: database.connections_in_use, "used")
+    metrics.show(families.CONNECTIONS, lambda: max(0, database.connections_open - database.connections_in_use), "idle")
+    metrics.show(families.CONNECTIONS_LIMIT, lambda: database.connections_limit)
+    metrics.show(families.REQUESTS_WAITING, lambda: database.requests_waiting)
+    metrics.show(families.REFUSED, lambda: database.requests_refused, "queue_full")
+    metrics.show(families.REFUSED, lambda: database.requests_refused_of_users, "user_queue_full")
+    metrics.show(families.LIST_CACHE_BYTES, lambda: tasks.cache.size)
 
 
 def worker() -> Litestar:

@@ -9,7 +9,7 @@ import click
 from advanced_alchemy.cli import add_migration_commands
 from litestar.plugins import CLIPlugin
 
-from app import info, server
+from app import info, server, slow
 from app.auth.caller import Caller, Refused
 from app.auth.mint import mint
 from app.auth.scopes import MARKS, READ, WRITE
@@ -112,6 +112,7 @@ def _add_database(cli: click.Group, settings: Settings) -> None:
             context.with_resource(postgres.running())
 
     add_migration_commands(database)
+    database.add_command(slow.command(settings))
     if not settings.development:
         database.commands["drop-all"].callback = _refuse_to_drop
         [revision] = (param for param in database.commands["downgrade"].params if param.name == "revision")

@@ -184,6 +184,14 @@ class ShuttingDown(Problem):
     detail = "This process is shutting down"
 
 
+def codes() -> set[str]:
+    """Return every code that the classes of problems have, with those of the features that are imported."""
+    kinds: list[type[Problem]] = [Problem]
+    for kind in kinds:
+        kinds += kind.__subclasses__()
+    return {kind.code for kind in kinds}
+
+
 OF_FRAMEWORK: Final = {
     problem.status: problem
     for problem in (BadRequest, NotFound, MethodNotAllowed, PayloadTooLarge, UnsupportedMediaType, InternalError)

@@ -35,6 +35,7 @@ def facts(settings: Settings) -> Mapping[str, str]:
         "Documentation": f"{PATH}, from /openapi.json",
         "Lists": "packed with zstd or gzip" if settings.compress_lists else "not packed",
         "Dispatch": "direct" if settings.direct_dispatch else "Litestar's",
+        "Metrics": f"at {settings.metrics_host}, port {settings.metrics_port}" if settings.metrics_port else "off",
     }
 
 

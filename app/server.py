@@ -15,6 +15,7 @@ from app import listening
 from app.db import migrations
 from app.development import banner, postgres
 from app.http.protocol import ProtocolFactory
+from app.metrics.port import answering
 from app.settings import Settings
 
 
@@ -47,11 +48,18 @@ def run(settings: Settings, *, host: str, port: int, **options: Any) -> None:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit())
     if signal.getsignal(signal.SIGHUP) is signal.SIG_DFL:  # it is not under nohup
         signal.signal(signal.SIGHUP, lambda *_: signal.raise_signal(signal.SIGTERM))
-    if options.get("uds") is None and options.get("fd") is None:
+    own_port = options.get("uds") is None and options.get("fd") is None
+    if own_port:
         listening.require_free(host, port)
-    with postgres.running() if settings.development else nullcontext():
+    with (
+        answering(settings, port if own_port else None) as exposition,
+        postgres.running() if settings.development else nullcontext(),
+    ):
         if settings.development or settings.migrate_on_start:  # the workers would each do it
-            migrations.upgrade(settings)
+            with exposition.migrating() if exposition else nullcontext():
+                migrations.upgrade(settings)
+        elif exposition:
+            exposition.ask_for_pending(lambda: migrations.pending(settings))
         if settings.development:
             banner.greet(settings, host, port, scheme="https" if certificate else "http")
         uvicorn.run(

@@ -85,6 +85,8 @@ class Settings:
     """`named` keeps prepared statements in the server, `unnamed` suits every pooler, `auto` decides by the URL."""
     database_coalesce: bool = True
     """Send reads that wait for the same statement as one."""
+    slow_query_ms: Annotated[int, Meta(ge=0, le=3_600_000)] = 250
+    """Milliseconds from which a statement is logged as slow; 0 turns it off."""
     list_cache_bytes: Annotated[int, Meta(ge=0, le=2**34)] = 16 * 1024 * 1024
     """Memory of each worker for list bodies that the database confirms by revision; 0 turns it off."""
     compress_lists: bool = True
@@ -138,6 +140,12 @@ class Settings:
     """The least severe level that is logged."""
     log_format: Literal["json", "console"] = "json"
     """`json` for machines, `console` for people."""
+    metrics_port: Annotated[int, Meta(ge=1, le=65535)] | None = None
+    """Port at which `litestar run` answers Prometheus. Default none; the API's own port has no metrics."""
+    metrics_host: str = "127.0.0.1"
+    """Address of that port: whoever reaches it reads the metrics."""
+    prometheus_multiproc_dir: str | None = None
+    """Folder for the workers' numbers, of this service alone; it is emptied. Default one of each run, in memory."""
     development: bool = False  # not a variable: whether DATABASE_URL is the embedded database
 
     @property
@@ -211,6 +219,12 @@ def environment() -> dict[str, str | None]:
         return {**dotenv_values(".env"), **os.environ}
     except (OSError, UnicodeDecodeError):
         raise SettingsError(".env is not a readable file of UTF-8 text.") from None
+
+
+def hand_down(variable: str, text: str) -> None:
+    """Set a variable for libraries that read it, and for the workers to come, which are other processes."""
+    os.environ[variable] = text
+    get_settings.cache_clear()
 
 
 def _require_complete(values: Mapping[str, Any]) -> None:

@@ -57,6 +57,8 @@ def test_there_is_no_command_for_sessions_that_there_are_not(settings: Settings)
 def test_info_follows_the_settings(settings: Settings) -> None:
     told = facts(replace(settings, cors_origins=(), compress_lists=False, direct_dispatch=False))
     assert (told["Browsers"], told["Lists"], told["Dispatch"]) == ("no other origins", "not packed", "Litestar's")
+    assert told["Metrics"] == "off"
+    assert facts(replace(settings, metrics_port=9464))["Metrics"] == "at 127.0.0.1, port 9464"
     table = replace(settings, better_auth_secret="", better_auth_url="https://a.example", jwks_source="database")
     assert facts(table)["Tokens"] == "those signed with the keys in Better Auth's table jwks"
     embedded = facts(replace(settings, development=True, cors_origins=()))

@@ -44,5 +44,5 @@ class Accounts:
             if len(self._checked) > MAXIMUM_REMEMBERED:
                 self._checked.popitem(last=False)
         if reason is not None:
-            raise Refused(reason)
+            raise Refused("user", reason)
         return until

@@ -1,14 +1,14 @@
 """Who asks, and whether path and method are theirs: decided before anything else of a request is looked at."""
 
 from types import MappingProxyType
-from typing import Any, Final
+from typing import Any, Final, get_args
 
 import structlog
 from litestar.enums import ScopeType
 from litestar.middleware import ASGIMiddleware
 from litestar.types import ASGIApp, HTTPScope, Receive, Scope, Send
 
-from app.auth.caller import Caller, Refused
+from app.auth.caller import Caller, Refused, Rule
 from app.auth.scopes import READ, needed
 from app.auth.tokens import TokenVerifier
 from app.errors import Problem
@@ -16,6 +16,7 @@ from app.ratelimit.limiter import RateLimiter
 
 PUBLIC: Final = {"public": True}  # options of a handler that needs no token; exemptions are marked here, never by path
 FIRST_PARTY: Final[dict[str, Any]] = {"first_party": True}  # options of a handler that no OAuth client may call
+ACCEPTED: Final = "accepted"
 ME: Final = "me"  # stands for the caller's own id in every path
 
 logger = structlog.get_logger("app.auth")
@@ -27,9 +28,10 @@ class Unauthorized(Problem):
     status, code, detail = 401, "unauthorized", "Invalid or missing token"
     headers = MappingProxyType({"WWW-Authenticate": "Bearer"})
 
-    def __init__(self, *, sent: bool = False) -> None:
+    def __init__(self, rule: Rule = "missing") -> None:
         super().__init__()
-        if sent:
+        self.rule = rule
+        if rule != "missing":
             self.headers = MappingProxyType({"WWW-Authenticate": 'Bearer error="invalid_token"'})
 
 
@@ -61,8 +63,10 @@ class BearerToken(ASGIMiddleware):
     exclude_opt_key = "public"
 
     def __init__(self, verifier: TokenVerifier, limiter: RateLimiter | None = None) -> None:
-        self._verifier = verifier
+        self.verifier = verifier
         self._limiter = limiter
+        self.verdicts = dict.fromkeys((ACCEPTED, *get_args(Rule)), 0)
+        """How many tokens were accepted, and refused by each rule."""
 
     async def handle(self, scope: Scope, receive: Receive, send: Send, next_app: ASGIApp) -> None:
         """Check every method but OPTIONS, which tells no more than the documentation."""
@@ -74,11 +78,13 @@ class BearerToken(ASGIMiddleware):
         """Put the caller into the scope. Raises what each step raises."""
         limiter = self._limiter
         try:
-            caller = scope["user"] = await authenticate(scope, self._verifier, limiter)
-        except Unauthorized:
+            caller = scope["user"] = await authenticate(scope, self.verifier, limiter)
+        except Unauthorized as problem:
+            self.verdicts[problem.rule] += 1
             if limiter is not None:
                 await limiter.refusal(scope)
             raise
+        self.verdicts[ACCEPTED] += 1
         if limiter is not None and (counted := limiter.request(scope, caller.id)) is not None:
             await counted
         require_own_path(scope["path_params"].get("user_id"), caller)
@@ -101,7 +107,7 @@ async def authenticate(scope: HTTPScope, verifier: TokenVerifier, limiter: RateL
             caller = await verifier.verify(token)
     except Refused as refusal:
         logger.debug("token refused", reason=refusal.reason, request_id=scope["state"].get("request_id"))
-        raise Unauthorized(sent=bool(sent)) from None
+        raise Unauthorized(refusal.rule) from None
     return caller
 
 
@@ -121,8 +127,12 @@ def require_scope(scope: HTTPScope, granted: frozenset[str]) -> None:
 
 def _token(sent: list[bytes]) -> str:
     if len(sent) != 1:
-        raise Refused("no token was sent" if not sent else "more than one Authorization header was sent")
+        raise (
+            Refused("malformed", "more than one Authorization header was sent")
+            if sent
+            else Refused("missing", "no token was sent")
+        )
     scheme, _, token = sent[0].partition(b" ")
     if scheme.lower() != b"bearer":
-        raise Refused("the Authorization header has to be `Bearer` and the token")
+        raise Refused("malformed", "the Authorization header has to be `Bearer` and the token")
     return token.lstrip(b" ").decode("latin-1")

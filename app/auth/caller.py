@@ -1,4 +1,23 @@
+from typing import Literal
+
 from msgspec import Struct
+
+Rule = Literal[
+    "missing",  # no token was sent
+    "malformed",  # no JWT, or none that can be read
+    "other_kind",  # made for something else
+    "algorithm",
+    "unknown_key",
+    "signature",
+    "expired",
+    "not_yet_valid",
+    "claims",  # one that has to be there, or is not what it has to be
+    "issuer",
+    "audience",
+    "client",  # an OAuth client's, which no user stands behind, or which is bound to a key
+    "user",  # deleted or banned
+]
+"""What a token is refused for, in a word: a closed set, for those who count."""
 
 
 class Caller(Struct, frozen=True):
@@ -12,8 +31,9 @@ class Caller(Struct, frozen=True):
 
 
 class Refused(Exception):  # noqa: N818 - what happens to a token, not a fault
-    """A token is not accepted. `reason` tells operators which rule refused it and what to do; clients never see it."""
+    """A token is not accepted. `reason` tells operators what to do about it; clients never see it."""
 
-    def __init__(self, reason: str) -> None:
+    def __init__(self, rule: Rule, reason: str) -> None:
         super().__init__(reason)
+        self.rule = rule
         self.reason = reason

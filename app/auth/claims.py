@@ -40,32 +40,32 @@ def caller_of(claims: dict[str, Any], settings: Settings, *, signed_with_secret:
         _check_purpose(claims)
     subject = claims.get("sub")
     if subject is None:
-        raise Refused("it has no `sub`: sign the user's id into it; `userId` and `email` are ignored")
+        raise Refused("claims", "it has no `sub`: sign the user's id into it; `userId` and `email` are ignored")
     if not isinstance(subject, str) or not SUBJECT.fullmatch(subject):
-        raise Refused("its `sub` is not a user id of Better Auth: 1 to 128 letters, digits, - or _")
+        raise Refused("claims", "its `sub` is not a user id of Better Auth: 1 to 128 letters, digits, - or _")
     issuer, audience = claims.get("iss"), claims.get("aud")
     if issuer is not None or settings.jwt_issuer or not signed_with_secret:
         _check_issuer(issuer, settings.issuer, None if scopes is None else settings.oauth_issuer)
     if audience is not None or settings.jwt_audience or not signed_with_secret:
         _check_audience(audience, settings.audiences)
     if not isinstance(claims.get("jti", ""), str):
-        raise Refused("its `jti` is not text")
+        raise Refused("claims", "its `jti` is not text")
     return Caller(subject, _display(claims.get("email")), _display(claims.get("name")), scopes)
 
 
 def _caller_of_session(claims: dict[str, Any], scopes: frozenset[str] | None) -> Caller:
     session, user = claims["session"], claims["user"]
     if not claims.keys() <= SESSION_CLAIMS or not isinstance(session, dict) or not isinstance(user, dict):
-        raise Refused("it is not in the exact shape of a session JWT")
+        raise Refused("claims", "it is not in the exact shape of a session JWT")
     subject = user.get("id")
     if not isinstance(subject, str) or not SUBJECT.fullmatch(subject) or session.get("userId") != subject:
-        raise Refused("its session and its user do not name the same user")
+        raise Refused("claims", "its session and its user do not name the same user")
     try:
         expires = convert(session.get("expiresAt"), datetime)
     except ValidationError:
-        raise Refused("its session has no expiry") from None
+        raise Refused("claims", "its session has no expiry") from None
     if expires.replace(tzinfo=expires.tzinfo or UTC) <= datetime.now(UTC):
-        raise Refused("its session has expired: sign in again")
+        raise Refused("expired", "its session has expired: sign in again")
     return Caller(subject, _display(user.get("email")), _display(user.get("name")), scopes)
 
 
@@ -73,14 +73,15 @@ def _check_times(claims: dict[str, Any]) -> None:
     now = time.time()
     expires = _seconds(claims, "exp")
     if expires is None:
-        raise Refused("it has no `exp`: tokens have to expire")
+        raise Refused("claims", "it has no `exp`: tokens have to expire")
     if expires <= now:
-        raise Refused(f"it expired {now - expires:.0f} seconds ago: fetch a new one")
+        raise Refused("expired", f"it expired {now - expires:.0f} seconds ago: fetch a new one")
     for name, what in (("iat", "issued"), ("nbf", "valid only")):
         moment = _seconds(claims, name)
         if moment is not None and moment > now + LEEWAY_SECONDS:
             raise Refused(
-                f"it is {what} {moment - now:.0f} seconds in the future: one of the clocks is off by that much"
+                "not_yet_valid",
+                f"it is {what} {moment - now:.0f} seconds in the future: one of the clocks is off by that much",
             )
 
 
@@ -89,19 +90,24 @@ def _seconds(claims: dict[str, Any], name: str) -> float | None:
         return None
     value = claims[name]
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not abs(value) < FAR_FUTURE:
-        raise Refused(f"its `{name}` is not a number of seconds")
+        raise Refused("claims", f"its `{name}` is not a number of seconds")
     return value
 
 
 def _check_purpose(claims: dict[str, Any]) -> None:
     if {"session", "user"} <= claims.keys():
-        raise Refused("it is a session JWT of the cookie cache: set ACCEPT_SESSION_JWT=true, or fetch /api/auth/token")
+        raise Refused(
+            "other_kind",
+            "it is a session JWT of the cookie cache: set ACCEPT_SESSION_JWT=true, or fetch /api/auth/token",
+        )
     for name in PURPOSES:
         if name in claims:
-            raise Refused(f"it is marked for another purpose by `{name}`")
+            raise Refused("other_kind", f"it is marked for another purpose by `{name}`")
     if "sub" not in claims:
         if "email" in claims:
-            raise Refused("it looks like the token of an e-mail link, which is signed with the same secret")
+            raise Refused(
+                "other_kind", "it looks like the token of an e-mail link, which is signed with the same secret"
+            )
         return
     for name in IDENTITIES:
         outer, _, inner = name.partition(".")
@@ -109,23 +115,25 @@ def _check_purpose(claims: dict[str, Any]) -> None:
         if inner:
             other = other.get(inner) if isinstance(other, dict) else None
         if other not in (None, claims["sub"]):
-            raise Refused(f"its `sub` and its `{name}` name two different users")
+            raise Refused("claims", f"its `sub` and its `{name}` name two different users")
 
 
 def _check_issuer(issuer: Any, expected: str | None, of_oauth: str | None) -> None:
     if expected is None:
-        raise Refused("it names an issuer, but none is configured: set JWT_ISSUER or BETTER_AUTH_URL")
+        raise Refused("issuer", "it names an issuer, but none is configured: set JWT_ISSUER or BETTER_AUTH_URL")
     if issuer is None or issuer not in (expected, of_oauth):
-        raise Refused(f"its issuer is {issuer!r:.100}, but {of_oauth or expected!r} is expected: set JWT_ISSUER")
+        raise Refused(
+            "issuer", f"its issuer is {issuer!r:.100}, but {of_oauth or expected!r} is expected: set JWT_ISSUER"
+        )
 
 
 def _check_audience(audience: Any, accepted: frozenset[str]) -> None:
     if not accepted:
-        raise Refused("it names an audience, but none is configured: set JWT_AUDIENCE or BETTER_AUTH_URL")
+        raise Refused("audience", "it names an audience, but none is configured: set JWT_AUDIENCE or BETTER_AUTH_URL")
     named = audience if isinstance(audience, list) else [audience]
     if not any(isinstance(name, str) and name in accepted for name in named):
         expected = " or ".join(map(repr, sorted(accepted)))
-        raise Refused(f"its audience is {audience!r:.100}, but {expected} is expected: set JWT_AUDIENCE")
+        raise Refused("audience", f"its audience is {audience!r:.100}, but {expected} is expected: set JWT_AUDIENCE")
 
 
 def _display(claim: object) -> str | None:

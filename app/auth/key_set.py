@@ -34,6 +34,7 @@ class KeySet:
         self._fetched_at = self._attempted_at = self._searched_at = float("-inf")
         self._failed = False
         self._refreshing: asyncio.Task[None] | None = None
+        self.fetches = {"ok": 0, "failed": 0}
 
     def holds(self, key: VerificationKey) -> bool:
         """Tell whether a key that was found before is still the issuer's."""
@@ -76,9 +77,11 @@ class KeySet:
                 self._keys = read_keys(await self._fetch(), self._keys)
             self._fetched_at = time.monotonic()
             self._failed = False
+            self.fetches["ok"] += 1
             logger.debug("keys fetched", key_ids=sorted(self._keys))
         except Exception as error:  # noqa: BLE001 - whatever keeps the keys away, those that are known go on working
             self._failed = True
+            self.fetches["failed"] += 1
             logger.warning("keys cannot be fetched", error=type(error).__name__)
         finally:
             self._refreshing = None

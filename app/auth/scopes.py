@@ -23,13 +23,13 @@ def granted(claims: dict[str, Any], *, access_token: bool) -> frozenset[str] | N
     columns of a user may be.
     """
     if claims.get("cnf") is not None:
-        raise Refused("it is bound to a key of its client by `cnf`, and a bearer token cannot prove that key")
+        raise Refused("client", "it is bound to a key of its client by `cnf`, and a bearer token cannot prove that key")
     if not access_token:
         _check_kind(claims)
         if all(claims.get(name) is None for name in MARKS):
             return None
     if claims.get("sub") is not None and claims["sub"] in (claims.get("client_id"), claims.get("azp")):
-        raise Refused("it speaks for an OAuth client itself, not for a user")
+        raise Refused("client", "it speaks for an OAuth client itself, not for a user")
     scope = claims.get("scope")
     return frozenset({READ, WRITE}.intersection(scope.split(" "))) if isinstance(scope, str) else frozenset()
 
@@ -42,6 +42,8 @@ def needed(method: str) -> str:
 def _check_kind(claims: dict[str, Any]) -> None:
     for name in OF_ID_TOKENS:
         if claims.get(name) is not None:
-            raise Refused(f"it is an ID token, which tells a client who signed in, because it has `{name}`")
+            raise Refused(
+                "other_kind", f"it is an ID token, which tells a client who signed in, because it has `{name}`"
+            )
     if isinstance(claims.get("events"), dict):
-        raise Refused("it is a logout token or another security event, because it has `events`")
+        raise Refused("other_kind", "it is a logout token or another security event, because it has `events`")

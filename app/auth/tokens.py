@@ -5,7 +5,7 @@ import json
 import re
 import time
 from collections import OrderedDict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from functools import partial
 from typing import Any, Final
@@ -73,6 +73,11 @@ class TokenVerifier:
         del self._verdicts[token]
         return None
 
+    @property
+    def key_fetches(self) -> Mapping[str, int]:
+        """How often the issuer was asked for its keys, by what came of it."""
+        return self._keys.fetches
+
     async def verify(self, token: str) -> Caller:
         """Return whom the token speaks for. Raises Refused, or IssuerUnavailable and what `database.fetch` raises."""
         caller = self.remembered(token)
@@ -102,36 +107,39 @@ class TokenVerifier:
     def _header(self, token: str) -> tuple[str, object, bool]:
         """Return algorithm and key id of a well-formed token, and whether it says that it is an OAuth access token."""
         if len(token) > MAXIMUM_LENGTH:
-            raise Refused(f"it is longer than {MAXIMUM_LENGTH} characters")
+            raise Refused("malformed", f"it is longer than {MAXIMUM_LENGTH} characters")
         if not TOKEN.fullmatch(token):
-            raise Refused(_other_kind(token))
+            raise _other_kind(token)
         try:
             header = _object(base64url_decode(token.partition(".")[0]), "header")
         except binascii.Error:
-            raise Refused("its header is not base64url") from None
+            raise Refused("malformed", "its header is not base64url") from None
         algorithm, kind = header.get("alg"), header.get("typ")
         if not isinstance(algorithm, str):
-            raise Refused("its header names no algorithm")
+            raise Refused("malformed", "its header names no algorithm")
         access_token = isinstance(kind, str) and kind.lower() in ACCESS_TOKEN
         if not access_token and kind not in (None, "JWT"):
-            raise Refused(f"its type is {kind!r:.100}: that is another kind of token")
+            raise Refused("other_kind", f"its type is {kind!r:.100}: that is another kind of token")
         if "crit" in header:
-            raise Refused("its header has critical extensions (`crit`), and none is understood")
+            raise Refused("malformed", "its header has critical extensions (`crit`), and none is understood")
         if algorithm not in self._algorithms:
             configured = ", ".join(self._algorithms) or "nothing"
             raise Refused(
-                f"it is signed with {algorithm!r:.40}, but only {configured} is configured{HINTS.get(algorithm, '')}"
+                "algorithm",
+                f"it is signed with {algorithm!r:.40}, but only {configured} is configured{HINTS.get(algorithm, '')}",
             )
         return algorithm, header.get("kid"), access_token
 
     async def _public_key(self, key_id: object, algorithm: str) -> VerificationKey:
         if not isinstance(key_id, str) or not key_id:
-            raise Refused("its header has no `kid`, so no key can be looked up for it")
+            raise Refused("unknown_key", "its header has no `kid`, so no key can be looked up for it")
         key = await self._keys.find(key_id)
         if key is None:
-            raise Refused("it is signed with a key that the issuer does not publish: is it another server's?")
+            raise Refused(
+                "unknown_key", "it is signed with a key that the issuer does not publish: is it another server's?"
+            )
         if algorithm not in key.algorithms:
-            raise Refused(f"its algorithm {algorithm} is not one that its key is for")
+            raise Refused("algorithm", f"its algorithm {algorithm} is not one that its key is for")
         return key
 
 
@@ -139,7 +147,7 @@ def _claims(token: str, algorithm: str, keys: Iterable[Any], hint: str) -> dict[
     for key in keys:
         with suppress(jwt.PyJWTError, ValueError, TypeError):
             return _object(SIGNATURES.decode(token, key, algorithms=[algorithm]), "payload")
-    raise Refused(f"its signature is not right: {hint}")
+    raise Refused("signature", f"its signature is not right: {hint}")
 
 
 def _object(data: bytes, part: str) -> dict[str, Any]:
@@ -149,7 +157,7 @@ def _object(data: bytes, part: str) -> dict[str, Any]:
     except (ValueError, RecursionError):
         value = None
     if not isinstance(value, dict) or not _is_shallow(value):
-        raise Refused(f"its {part} is not a JSON object, or one that is nested too deep")
+        raise Refused("malformed", f"its {part} is not a JSON object, or one that is nested too deep")
     return value
 
 
@@ -163,11 +171,11 @@ def _refuse_constant(name: str) -> None:
     raise ValueError(f"{name} is not JSON")
 
 
-def _other_kind(token: str) -> str:
+def _other_kind(token: str) -> Refused:
     if OPAQUE_TOKEN.fullmatch(token):
-        return "it is opaque, not a JWT: an OAuth client has to ask for this API with `resource`"
+        return Refused("other_kind", "it is opaque, not a JWT: an OAuth client has to ask for this API with `resource`")
     if SESSION_TOKEN.fullmatch(token):
-        return "it is a session token, not a JWT: call /api/auth/token with it to get one"
+        return Refused("other_kind", "it is a session token, not a JWT: call /api/auth/token with it to get one")
     if token.count(".") == 4:  # noqa: PLR2004 - parts of a JWE (RFC 7516)
-        return "it is encrypted (JWE): only signed tokens are understood"
-    return "it is not a JWT: three parts of base64url without padding, joined by dots"
+        return Refused("other_kind", "it is encrypted (JWE): only signed tokens are understood")
+    return Refused("malformed", "it is not a JWT: three parts of base64url without padding, joined by dots")

@@ -15,12 +15,10 @@ import asyncpg
 
 from app.db import groups
 from app.db.groups import Group, UserGroup
-from app.db.shared import UNANSWERED, AskOnce, Requests, SharedStatements, Values
+from app.db.observation import Execution
+from app.db.shared import UNANSWERED, AskOnce, Request, Requests, SharedStatements, Values
 from app.db.statement import USER_ID, Statement
 from app.db.turns import Turns, UserTurns
-
-LONGEST: Final = 1.0
-"""Seconds that a statement for several may take before each of its requests asks by itself, in the time it has left."""
 
 TURNS_TAKEN: Final = object()
 """What a request gets instead of an answer when it has to wait for a turn of its user."""
@@ -35,7 +33,7 @@ class Coalescer:
         self,
         turns: Turns,
         user_turns: UserTurns,
-        ask: Callable[[Statement, Values], Awaitable[asyncpg.Record | None]],
+        ask: Callable[[Statement, Values, Execution | None], Awaitable[asyncpg.Record | None]],
         ask_once: AskOnce,
     ) -> None:
         self._turns = turns
@@ -47,24 +45,24 @@ class Coalescer:
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def fetch(
-        self, loop: asyncio.AbstractEventLoop, statement: Statement, values: Values
+        self, loop: asyncio.AbstractEventLoop, statement: Statement, values: Values, execution: Execution | None
     ) -> asyncpg.Record | None:
-        """Return the first row or None. Raises QueueFull, UserQueueFull and what `ask` raises."""
+        """Return the first row or None, noting what is observed. Raises QueueFull, UserQueueFull, what `ask` raises."""
         user_id = values[USER]
         key = (statement, *[values[name] for name in statement.shared])
         group = self._groups.get(key)
         if self._user_turns.are_taken(user_id):
-            return await self._wait_apart(key, statement, values)
+            return await self._wait_apart(key, statement, (values, execution))
         if group is None:
             group = self._groups[key] = Group(key, statement)
         elif group.is_busy() and not self._turns.full:
-            return await self._wait(loop, group, values)
+            return await self._wait(loop, group, (values, execution))
         self._user_turns.take(user_id)
         sent = monotonic()
         group.sent.append(sent)
         try:
             async with self._turns:
-                return await self._ask(statement, values)
+                return await self._ask(statement, values, execution)
         finally:
             self._user_turns.release(user_id)
             self._end(group, sent)
@@ -75,11 +73,12 @@ class Coalescer:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
-    async def _wait(self, loop: asyncio.AbstractEventLoop, group: Group, values: Values) -> asyncpg.Record | None:
+    async def _wait(self, loop: asyncio.AbstractEventLoop, group: Group, request: Request) -> asyncpg.Record | None:
         """Wait until the group is sent."""
-        self._user_turns.waiting.add(values[USER])
+        user_id = request[0][USER]
+        self._user_turns.waiting.add(user_id)
         answer = loop.create_future()
-        group.waiting[answer] = values
+        group.waiting[answer] = request
         self._turns.waiting += 1
         self._watch(group)
         try:
@@ -87,16 +86,16 @@ class Coalescer:
         finally:
             if group.waiting.pop(answer, None) is not None:
                 self._turns.waiting -= 1
-                self._user_turns.waiting.remove(values[USER])
+                self._user_turns.waiting.remove(user_id)
         if record is TURNS_TAKEN:
-            return await self._wait_apart(group.key, group.statement, values, admitted=True)
-        return await self._ask_again(group.statement, values) if record is UNANSWERED else record
+            return await self._wait_apart(group.key, group.statement, request, admitted=True)
+        return await self._ask_again(group.statement, request) if record is UNANSWERED else record
 
     async def _wait_apart(
-        self, key: Hashable, statement: Statement, values: Values, *, admitted: bool = False
+        self, key: Hashable, statement: Statement, request: Request, *, admitted: bool = False
     ) -> asyncpg.Record | None:
         """Wait for a turn of the user, with those of the user's requests that wait for the same statement."""
-        user_id = values[USER]
+        user_id = request[0][USER]
         self._user_turns.waiting.add(user_id, admitted=admitted)
         place = (user_id, key)
         group = self._user_groups.get(place)
@@ -104,7 +103,7 @@ class Coalescer:
             group = self._user_groups[place] = UserGroup(statement, user_id, self._user_turns.line_up(user_id))
             group.turn.add_done_callback(lambda _: self._start(self._collect_apart(place, group)))
         answer = asyncio.get_running_loop().create_future()
-        group.waiting[answer] = values
+        group.waiting[answer] = request
         try:
             record = await answer
         finally:
@@ -113,11 +112,11 @@ class Coalescer:
                 if not group.waiting:
                     self._close(place, group)
                     self._user_turns.leave(user_id, group.turn)
-        return await self._ask_again(statement, values) if record is UNANSWERED else record
+        return await self._ask_again(statement, request) if record is UNANSWERED else record
 
-    async def _ask_again(self, statement: Statement, values: Values) -> asyncpg.Record | None:
-        async with self._user_turns.turn(values[USER], admitted=True), self._turns.admitted():
-            return await self._ask(statement, values)
+    async def _ask_again(self, statement: Statement, request: Request) -> asyncpg.Record | None:
+        async with self._user_turns.turn(request[0][USER], admitted=True), self._turns.admitted():
+            return await self._ask(statement, *request)
 
     def _watch(self, group: Group) -> None:
         """Look again when what is under way counts as slow."""
@@ -173,7 +172,7 @@ class Coalescer:
     def _take_turns(self, requests: Requests) -> set[str]:
         """Return the users with a turn for the statement, one each; requests of the others leave `requests`."""
         users: set[str] = set()
-        for answer, values in [*requests.items()]:
+        for answer, (values, _) in [*requests.items()]:
             user_id = values[USER]
             self._user_turns.waiting.remove(user_id)
             if user_id in users or self._user_turns.take(user_id):

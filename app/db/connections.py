@@ -6,9 +6,10 @@ came. Everybody else is refused at once: nobody waits in a queue that cannot be 
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any, Final, Self
 
-from sqlalchemy import PoolProxiedConnection
+from sqlalchemy import PoolProxiedConnection, event
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app.db.failures import outlook, was_refused
@@ -59,6 +60,11 @@ class Connections:
         self._engine = engine
         self._idle: list[Lease] = []
         self.turns = Turns(size, queue)
+        self.open = 0
+        """How many the engine's pool has opened and not closed."""
+
+        event.listen(engine.sync_engine, "connect", partial(self._count, 1))
+        event.listen(engine.sync_engine, "close", partial(self._count, -1))
 
     async def lease(self) -> Lease:
         """Return the connection used last, which is the likeliest to be warm; one that died while idle is passed over.
@@ -71,6 +77,9 @@ class Connections:
                 return lease
             lease.pooled.invalidate()
         return Lease(await self._engine.raw_connection(), self._idle)
+
+    def _count(self, more: int, _connection: object, _record: object) -> None:
+        self.open += more
 
     @asynccontextmanager
     async def reserved(self) -> AsyncIterator[None]:

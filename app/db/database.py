@@ -1,20 +1,21 @@
 """The database: single statements in one round trip each, in autocommit, and explicit transactions."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, nullcontext
-from functools import partial
 from typing import Any, Final
 
 import asyncpg
-from asyncpg.prepared_stmt import PreparedStatement
-from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 
-from app.db import coalesce, url
+from app.db import url
+from app.db.attempts import Attempts
+from app.db.coalesce import Coalescer
 from app.db.connections import Connections
 from app.db.deadline import Deadline
 from app.db.engine import create_engine
-from app.db.failures import AnswerLost, StatementOutdated, retry, was_refused
+from app.db.failures import AnswerLost, retry, was_refused
+from app.db.observation import Execution, Observer, Observers
 from app.db.statement import USER_ID, Preparation, Statement
 from app.db.turns import UserTurns, WaitingPerUser
 from app.settings import Settings
@@ -27,22 +28,68 @@ class Database:
     """A statement or a transaction has `database_timeout` seconds for everything: waiting, connecting, asking again.
 
     Until the database has answered once, a statement has `database_cold_start_timeout`, for a compute that wakes up.
+    `observers` are told of each statement and transaction, see app/db/observation.py.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, observers: Sequence[Observer] = ()) -> None:
         address = url.parse(settings.database_url, connect_timeout=settings.database_connect_timeout)
         self.engine = create_engine(address, settings)
         size = settings.database_pool_size
+        self._observers = Observers(observers)
+        self._observed = bool(observers)
         self._connections = Connections(self.engine, size=size, queue=settings.database_queue)
         waiting = WaitingPerUser(settings.database_waiting_per_user)
         self._writes = UserTurns(settings.database_writes_per_user, waiting)
         self._reads = UserTurns(settings.database_reads_per_user or max(1, size // 2), waiting)
         self._preparation = Preparation(settings.database_statements, pooled=address.pooled)
         self._timeout = settings.database_timeout
-        self._budget = max(settings.database_timeout, settings.database_cold_start_timeout)
-        self._coalescer = coalesce.Coalescer(self._connections.turns, self._reads, self._ask, self._ask_for_several)
+        self._attempts = Attempts(
+            self._connections,
+            self._preparation,
+            self._observers,
+            timeout=settings.database_timeout,
+            cold_start_timeout=settings.database_cold_start_timeout,
+        )
+        self._coalescer = Coalescer(
+            self._connections.turns, self._reads, self._attempts.ask, self._attempts.ask_for_several
+        )
         self._coalesce = settings.database_coalesce
         self._loop: asyncio.AbstractEventLoop | None = None
+
+    @property
+    def connections_open(self) -> int:
+        """Connections that lead to the server, as far as this process knows."""
+        return self._connections.open
+
+    @property
+    def connections_in_use(self) -> int:
+        """Connections that are lent, or about to be opened, for a statement or a transaction."""
+        return self._connections.turns.taken
+
+    @property
+    def connections_limit(self) -> int:
+        """The most that there can be of either."""
+        return self._connections.turns.size
+
+    @property
+    def requests_waiting(self) -> int:
+        """Requests that wait for a connection, or to be sent together; of DATABASE_QUEUE."""
+        return self._connections.turns.waiting
+
+    @property
+    def requests_waiting_limit(self) -> int:
+        """The most that may; further ones are refused."""
+        return self._connections.turns.queue
+
+    @property
+    def requests_refused(self) -> int:
+        """Requests that found that queue full."""
+        return self._connections.turns.refused
+
+    @property
+    def requests_refused_of_users(self) -> int:
+        """Requests that found the queue of their user full."""
+        return self._reads.waiting.refused
 
     async def fetch(self, statement: Statement, values: Mapping[str, Any]) -> asyncpg.Record | None:
         """Run one statement in autocommit, on the driver's own connection, and return its first row or None.
@@ -54,68 +101,79 @@ class Database:
         TimeoutError or asyncpg.InterfaceError where the server cannot be asked.
         """
         loop = self._loop = self._loop or asyncio.get_running_loop()
-        with Deadline(loop, self._budget):
-            if self._coalesce and statement.varying and not self._preparation.distributed:
-                return await self._coalescer.fetch(loop, statement, values)
-            user_id = values.get(USER_ID.key, NOBODY)
-            own = self._writes if statement.writes else self._reads
-            if not own.take(user_id):
-                await own.wait(user_id)
-            try:
-                async with self._connections.turns:
-                    return await self._ask(statement, values)
-            finally:
-                own.release(user_id)
+        execution = Execution(statement.name) if self._observed else None
+        try:
+            with Deadline(loop, self._attempts.budget):
+                if self._coalesce and statement.varying and not self._preparation.distributed:
+                    record = await self._coalescer.fetch(loop, statement, values, execution)
+                else:
+                    user_id = values.get(USER_ID.key, NOBODY)
+                    own = self._writes if statement.writes else self._reads
+                    if not own.take(user_id):
+                        await own.wait(user_id)
+                    try:
+                        async with self._connections.turns:
+                            record = await self._attempts.ask(statement, values, execution)
+                    finally:
+                        own.release(user_id)
+        except BaseException as error:
+            if execution is not None:
+                self._observers.tell_of_failure(execution, error)
+            raise
+        if execution is not None and execution.lent:  # otherwise one for several has brought the answer
+            self._observers.tell(execution)
+        return record
 
     @asynccontextmanager
-    async def transaction(self, user_id: str | None = None) -> AsyncIterator[AsyncSession]:
-        """Commit the block at its end; of a user it counts as one of the user's writes.
+    async def transaction(
+        self, user_id: str | None = None, *, name: str = "transaction"
+    ) -> AsyncIterator[AsyncSession]:
+        """Commit the block at its end; of a user it counts as one of the user's writes. `name` is for people.
 
         Raises what `fetch` raises, and AnswerLost for a commit without an answer.
         """
         session = AsyncSession(self.engine, expire_on_commit=False)
         turn = nullcontext() if user_id is None else self._writes.turn(user_id)
-        async with asyncio.timeout(self._timeout), turn, self._connections.reserved(), session:
-            await retry(session.connection)  # up to here nothing has been sent
-            yield session
-            try:
-                await session.commit()
-            except BaseException as error:
-                if was_refused(error):
-                    raise
-                raise AnswerLost from error
+        execution = Execution(name) if self._observed else None
+        try:
+            async with asyncio.timeout(self._timeout), turn, self._connections.reserved(), session:
+                await _connect(session, execution)  # up to here nothing has been sent
+                try:
+                    yield session
+                    await _commit(session)
+                finally:
+                    if execution is not None:
+                        execution.answered()
+        except BaseException as error:
+            if execution is not None:
+                self._observers.tell_of_failure(execution, error)
+            raise
+        if execution is not None:
+            self._observers.tell(execution)
 
     async def close(self) -> None:
         await self._coalescer.close()
         self._connections.close()
         await self.engine.dispose()
 
-    async def _ask(self, statement: Statement, values: Mapping[str, Any]) -> asyncpg.Record | None:
-        attempt = partial(self._attempt, PreparedStatement.fetchrow, statement, statement.arguments(values))
-        return await retry(attempt, repeatable=statement.repeatable)
 
-    async def _ask_for_several(self, statement: Statement, arguments: list[Any]) -> Any:
-        """Run a statement once, and leave those whom it is for the time to ask by themselves."""
-        async with asyncio.timeout(min(coalesce.LONGEST, self._budget / 2)):
-            return await self._attempt(PreparedStatement.fetch, statement, arguments)
+async def _connect(session: AsyncSession, execution: Execution | None) -> None:
+    """Give the session a connection, and ask again for one where that can help."""
 
-    async def _attempt(self, fetch: Callable[..., Any], statement: Statement, arguments: list[Any]) -> Any:
-        preparation = self._preparation
-        with await self._connections.lease() as lease:
-            sent = False
-            try:
-                known = lease.prepared
-                prepared = known.statements.get(statement.prepared_name)
-                if prepared is None or known.generation != preparation.generation:
-                    prepared = await preparation.prepare(lease, statement)
-                sent = True
-                answer = await fetch(prepared, *arguments)
-            except BaseException as error:
-                outdated = preparation.learn_from(error, lease)
-                if sent and statement.writes and not was_refused(error):
-                    raise AnswerLost from error
-                if outdated:
-                    raise StatementOutdated from error
-                raise
-        self._budget = self._timeout
-        return answer
+    async def attempt() -> AsyncConnection:
+        if execution is not None:
+            execution.attempt()
+        return await session.connection()
+
+    await retry(attempt)
+    if execution is not None:
+        execution.connected()
+
+
+async def _commit(session: AsyncSession) -> None:
+    try:
+        await session.commit()
+    except BaseException as error:
+        if was_refused(error):
+            raise
+        raise AnswerLost from error

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 import structlog
 from advanced_alchemy.config import AlembicAsyncConfig, SQLAlchemyAsyncConfig
-from sqlalchemy import Connection, MetaData, NullPool, event
+from sqlalchemy import Connection, MetaData, NullPool, event, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
@@ -67,8 +67,8 @@ def configuration(settings: Settings, metadata: MetaData | None = None) -> SQLAl
 def create_engine(settings: Settings) -> AsyncEngine:
     """Return an engine for migrations: on the direct URL if there is one, without limits on the time of a statement."""
     direct = settings.database_url_unpooled
-    variable, text = ("DATABASE_URL_UNPOOLED", direct) if direct else ("DATABASE_URL", settings.database_url)
-    address = url.parse(text, connect_timeout=settings.database_connect_timeout, variable=variable)
+    variable, given = ("DATABASE_URL_UNPOOLED", direct) if direct else ("DATABASE_URL", settings.database_url)
+    address = url.parse(given, connect_timeout=settings.database_connect_timeout, variable=variable)
     engine = create_async_engine(
         address.url,
         poolclass=NullPool,
@@ -77,6 +77,25 @@ def create_engine(settings: Settings) -> AsyncEngine:
     )
     event.listen(engine.sync_engine, "begin", _limit_waiting_for_locks)
     return engine
+
+
+async def pending(settings: Settings) -> int:
+    """Return how many migrations the database lacks. Raises DBAPIError, OSError: the role may lack the right to ask.
+
+    Names of files begin with their revisions, in the order in which they run; to read the files would take Alembic.
+    """
+    engine = create_engine(settings)
+    try:
+        async with engine.connect() as connection:
+            applied = await connection.scalar(text(f"SELECT max(version_num) FROM {VERSION_TABLE}"))  # noqa: S608 - ours
+    except DBAPIError as error:
+        if sqlstate(error) != "42P01":  # undefined table: none has run
+            raise
+        applied = None
+    finally:
+        await engine.dispose()
+    revisions = [path.name.partition("_")[0] for path in MIGRATIONS.glob("versions/[0-9]*.py")]
+    return sum(revision > (applied or "") for revision in revisions)
 
 
 async def run(engine: AsyncEngine, migrate: Callable[[Connection], None]) -> None:

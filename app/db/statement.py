@@ -11,6 +11,7 @@ from sqlalchemy.dialects.postgresql.asyncpg import PGDialect_asyncpg
 from sqlalchemy.sql import visitors
 
 from app.db.connections import Lease
+from app.db.names import with_name
 from app.settings import StatementMode
 
 DIALECT: Final = PGDialect_asyncpg()  # type: ignore[no-untyped-call]  # SQLAlchemy types its dialects in part
@@ -61,7 +62,7 @@ class Statement:
         repeatable: bool = False,
     ) -> None:
         self.name = name
-        self.sql = _with_name(name, sql)
+        self.sql = with_name(name, sql)
         self.parameters = parameters
         self.core = core
         self.varying = varying
@@ -94,12 +95,6 @@ class Statement:
     def arguments(self, values: Mapping[str, Any]) -> list[Any]:
         """Put named values into the order that the SQL numbers them in."""
         return [values[name] for name in self.parameters]
-
-
-def _with_name(name: str, sql: str) -> str:
-    """Write the name as a comment behind the first word, so that it stays where the text around one is trimmed."""
-    first, rest = sql.split(maxsplit=1)
-    return f"{first} /* {name} */ {rest}"
 
 
 class Preparation:

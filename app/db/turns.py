@@ -20,19 +20,28 @@ class Turns(asyncio.Semaphore):
 
     def __init__(self, size: int, queue: int) -> None:
         super().__init__(size)
-        self._queue = queue
+        self.size = size
+        self.queue = queue
         self.waiting = 0
+        self.refused = 0
+        """How often the queue was full."""
+
+    @property
+    def taken(self) -> int:
+        """How many are in."""
+        return self.size - self._value
 
     @property
     def full(self) -> bool:
         """Whether no further request may wait."""
-        return self.waiting >= self._queue
+        return self.waiting >= self.queue
 
     async def acquire(self) -> Literal[True]:
         """Wait for a turn. Raises QueueFull."""
         if not self.locked():
             return await self.enter()
         if self.full:
+            self.refused += 1
             raise QueueFull
         return await self._wait()
 
@@ -63,11 +72,14 @@ class WaitingPerUser:
     def __init__(self, bound: int) -> None:
         self._bound = bound
         self._waiting: dict[str, int] = {}
+        self.refused = 0
+        """How often a user's was full."""
 
     def add(self, user_id: str, *, admitted: bool = False) -> None:
         """Count one more; one that was `admitted` before counts whatever the bound. Raises UserQueueFull."""
         waiting = self._waiting.get(user_id, 0)
         if waiting >= self._bound and not admitted:
+            self.refused += 1
             raise UserQueueFull
         self._waiting[user_id] = waiting + 1
 

@@ -9,6 +9,7 @@ from typing import Any, Final
 from msgspec import UNSET, Struct
 
 from app import errors
+from app.db.observation import REQUEST_ID as REQUEST_ID_OF_TASK
 from app.http.answers import Answer, Headers
 from app.http.cross_origin import CrossOrigin
 from app.http.headers import first
@@ -28,11 +29,15 @@ ERROR: Final = [(b"cache-control", b"no-store"), VARY]
 
 
 class Layer(Struct, frozen=True):
-    """What all exchanges of an application share: the methods of each route, and whether the process is draining."""
+    """What all exchanges of an application share: the methods of each route, and whether the process is draining.
+
+    With `told_apart` whatever a request asks of the database can be told from others by the request's id.
+    """
 
     allow: Mapping[str, bytes]
     draining: Callable[[], bool]
     cross_origin: CrossOrigin
+    told_apart: bool
 
 
 def _new_ids() -> Iterator[str]:
@@ -61,6 +66,8 @@ class Exchange:
         sent = first(scope, b"x-request-id")
         self.request_id = sent.decode() if sent and REQUEST_ID.fullmatch(sent) else next(REQUEST_IDS)
         scope["state"]["request_id"] = self.request_id
+        if layer.told_apart:
+            REQUEST_ID_OF_TASK.set(self.request_id)
 
     async def answer(self, answer: Answer) -> None:
         """Send an answer that was not made by Litestar."""

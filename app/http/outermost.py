@@ -25,6 +25,7 @@ class Application(Litestar):
     """Litestar within the outermost layer, through which every request and every answer passes.
 
     With `direct` its routes are called directly where that is the same; `check` is then asked for those with a token.
+    With `told_apart`, observers of the database learn the ids of requests.
     Methods and paths that `own_address` knows as other names are served, described and logged as ours.
     """
 
@@ -37,9 +38,13 @@ class Application(Litestar):
         draining: Callable[[], bool],
         log: Callable[[AccessLine], None],
         cross_origin: CrossOrigin,
+        told_apart: bool,
         **options: Any,
     ) -> None:
         super().__init__(**options)
+        self.log = log
+        """Writes access lines, those of requests among them that never come here."""
+
         methods = {
             route.path_format: route.route_handler_map.keys() for route in self.routes if isinstance(route, HTTPRoute)
         }
@@ -51,6 +56,7 @@ class Application(Litestar):
             log=log,
             table=Table(self, check) if direct else None,
             cross_origin=cross_origin,
+            told_apart=told_apart,
         )
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
@@ -71,13 +77,14 @@ class Outermost:
         own_address: OwnAddress = lambda _method, _path: None,
         table: Table | None = None,
         cross_origin: CrossOrigin | None = None,
+        told_apart: bool = False,
     ) -> None:
         self._app = app
         self._own_address = own_address
         self._table = table
         self._log = log
         allow = {route: with_head(allowed) for route, allowed in methods.items()}
-        self._layer = Layer(allow, draining, cross_origin or CrossOrigin())
+        self._layer = Layer(allow, draining, cross_origin or CrossOrigin(), told_apart)
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Serve one request."""

@@ -4,6 +4,7 @@ A user's own limits are asked after the token and before anything else of a requ
 held against its address, nor is an address against the token: many share one behind a NAT.
 """
 
+from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from time import monotonic
 from typing import Any, Final, Protocol
@@ -27,7 +28,7 @@ REMEMBERED_SECONDS: Final = 10
 """For how long: a key of the issuer's that was not known yet may be by then."""
 
 
-class Counter(Protocol):
+class CountsOne(Protocol):
     """Counts a request of a key, and returns where it stands in each limit; nothing where nobody can tell now."""
 
     async def __call__(self, key: str) -> Sequence[Standing]:
@@ -37,7 +38,7 @@ class Counter(Protocol):
 class Counts(Protocol):
     """Where requests are counted."""
 
-    def counter(self, limits: dict[str, Limit]) -> Counter:
+    def counter(self, limits: dict[str, Limit]) -> CountsOne:
         """Return what counts in each of these limits, whose names stay the same."""
 
     async def open(self) -> None:
@@ -50,7 +51,9 @@ class Counts(Protocol):
 class Quota:
     """The limits of one kind of request, with their headers (draft-ietf-httpapi-ratelimit-headers-10)."""
 
-    def __init__(self, limits: dict[str, Limit], counts: Counts) -> None:
+    def __init__(self, limits: dict[str, Limit], counts: Counts, refused: Counter[str]) -> None:
+        self._names = [*limits]
+        self._refused = refused
         self._counter = counts.counter(limits)
         # what counts in memory does so without a coroutine, and in a single limit without a list: a third of the cost
         self._at_once: Callable[[str], Sequence[Standing]] | None = getattr(self._counter, "at_once", None)
@@ -69,6 +72,7 @@ class Quota:
             state = scope["state"]
             state["rate_limit"] = (self._policy, (b"ratelimit", self._template % (remaining, seconds)))
             if not allowed:
+                self._refused[self._names[0]] += 1
                 raise TooManyRequests(seconds)
             return None
         if self._at_once is None:
@@ -91,6 +95,8 @@ class Quota:
             headers.append((b"ratelimit", self._template % tuple(numbers)))
         scope["state"]["rate_limit"] = headers
         if wait:
+            longest = [0 if allowed else seconds for allowed, _, seconds in standings].index(wait)
+            self._refused[self._names[longest]] += 1
             raise TooManyRequests(wait)
 
 
@@ -103,11 +109,14 @@ class RateLimiter:
         user = {USER: settings.rate_limit} if settings.rate_limit else {}
         writes = {WRITES: settings.rate_limit_writes} if settings.rate_limit_writes else {}
         failed = {FAILED_AUTH: settings.rate_limit_failed_auth} if settings.rate_limit_failed_auth else {}
-        self._reads = Quota(user, counts) if user else None
-        self._writes = Quota(user | writes, counts) if user or writes else None
-        self._failed = Quota(failed, counts) if failed else None
+        self.refused = Counter(dict.fromkeys(user | writes | failed, 0))
+        """How many requests each limit has refused."""
+
+        self._reads = Quota(user, counts, self.refused) if user else None
+        self._writes = Quota(user | writes, counts, self.refused) if user or writes else None
+        self._failed = Quota(failed, counts, self.refused) if failed else None
         self._address = ClientAddress(settings.trusted_proxies)
-        self._refused: dict[int, float] = {}
+        self._remembered: dict[int, float] = {}
 
     def request(self, scope: Any, user_id: str) -> Awaitable[None] | None:
         """Count a verified user's request as `Quota.take` does; writes count twice. Raises TooManyRequests."""
@@ -120,9 +129,10 @@ class RateLimiter:
         So whoever repeats a dead token costs no signature check. One that nobody has seen is always checked: it may be
         the valid one of a neighbour behind the same NAT.
         """
-        if self._refused:
-            left = self._refused.get(self._credentials(scope), 0.0) - monotonic()
+        if self._remembered:
+            left = self._remembered.get(self._credentials(scope), 0.0) - monotonic()
             if left > 0:
+                self.refused[FAILED_AUTH] += 1
                 raise TooManyRequests(int(left) + 1)
 
     async def refusal(self, scope: Any) -> None:
@@ -134,9 +144,9 @@ class RateLimiter:
             if (counted := self._failed.take(scope, self._address(scope))) is not None:
                 await counted
         except TooManyRequests as problem:
-            if len(self._refused) >= REMEMBERED:
-                self._refused.clear()
-            self._refused[self._credentials(scope)] = monotonic() + min(problem.retry_after, REMEMBERED_SECONDS)
+            if len(self._remembered) >= REMEMBERED:
+                self._remembered.clear()
+            self._remembered[self._credentials(scope)] = monotonic() + min(problem.retry_after, REMEMBERED_SECONDS)
             raise
 
     def _credentials(self, scope: Any) -> int:

@@ -35,6 +35,8 @@ class ListCache:
         self._capacity = capacity
         self._pages: OrderedDict[Key, Page] = OrderedDict()
         self.size = 0
+        self.results = {"hit": 0, "miss": 0}
+        """How many bodies were answered from here, and how many had to be read."""
 
     def get(self, key: Key) -> Page | None:
         """Return the page last answered for this key."""

@@ -9,6 +9,7 @@ from advanced_alchemy.repository import SQLAlchemyAsyncRepository
 from msgspec import Struct
 
 from app.db.database import Database
+from app.db.names import comment
 from app.http.compression import SMALLEST, Coding
 from app.models import Task, TaskChange
 from app.tasks import cursor, listing
@@ -43,8 +44,9 @@ class TaskRepository(SQLAlchemyAsyncRepository[Task]):
 
         The inherited `delete_where` would read them all first, and fail where their number changes in between.
         """
-        await self.session.execute(sa.delete(Task).where(Task.user_id == user_id))
-        await self.session.execute(sa.delete(TaskChange).where(TaskChange.user_id == user_id))
+        for model in (Task, TaskChange):
+            deletion = sa.delete(model).prefix_with(comment("users.erase")).where(model.user_id == user_id)
+            await self.session.execute(deletion)
 
 
 class TaskStore:
@@ -61,7 +63,7 @@ class TaskStore:
     ) -> None:
         self._fetch = database.fetch
         self._sql = TaskStatements(priority_names, envelope)
-        self._pages = ListCache(cache_bytes)
+        self.cache = ListCache(cache_bytes)
         self._compress = compress
 
     async def page(
@@ -73,25 +75,27 @@ class TaskStore:
         """
         coding = coding if self._compress else None
         key = (user_id, query, coding)
-        cached = self._pages.get(key)
+        cached = self.cache.get(key)
         held = [*known, cached.revision] if cached else known
         record = await self._fetch(
             self._sql.page(query), {**listing.arguments(query), "user_id": user_id, "known": held}
         )
         if record is None:  # the user has never written, or is erased
-            self._pages.drop(key)
+            self.cache.drop(key)
             return Page(0, None if 0 in known else self._sql.no_tasks)
         revision, contents = record["revision"], record["contents"]
         if revision in known:
             return Page(revision, None)
         if cached and cached.revision == revision:
+            self.cache.results["hit"] += 1
             return cached
+        self.cache.results["miss"] += 1
         body, following = contents
         next_cursor = following and cursor.encode(query.sort, query.order, following)
         page = Page(revision, body.encode(), next_cursor)
         if coding and len(body) >= SMALLEST:
             page = Page(revision, coding.pack(body.encode()), next_cursor, coding.name)
-        self._pages.put(key, page)
+        self.cache.put(key, page)
         return page
 
     async def read(self, user_id: str, key: TaskKey, known: Sequence[int] = ()) -> StoredTask:

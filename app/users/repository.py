@@ -9,6 +9,7 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 
 from app.auth.caller import Caller
 from app.db.database import Database
+from app.db.names import comment
 from app.db.statement import USER_ID, Statement
 from app.models import TASKS, USERS, User
 from app.tasks.repository import TaskRepository
@@ -37,7 +38,7 @@ class UserRepository(SQLAlchemyAsyncRepository[User]):
 
     async def erase(self, user_id: str) -> None:
         """Delete the user's row, after the writes under way that hold it; further ones wait."""
-        await self.session.execute(sa.delete(User).where(User.id == user_id))
+        await self.session.execute(sa.delete(User).prefix_with(comment("users.erase")).where(User.id == user_id))
 
 
 class UserStore:
@@ -62,7 +63,7 @@ class UserStore:
 
         The user's row goes first: it waits for writes under way, whose tasks the second statement then sees.
         """
-        async with self._database.transaction(user_id) as session:
+        async with self._database.transaction(user_id, name="users.erase") as session:
             await UserRepository(session=session).erase(user_id)
             await TaskRepository(session=session).erase(user_id)
 

@@ -80,6 +80,7 @@ async def test_what_needs_no_key_to_be_refused_is_refused_without_asking(
 async def test_many_at_once_share_the_first_fetch(verifier: TokenVerifier, issuer: Issuer, key: SigningKey) -> None:
     assert all(await asyncio.gather(*(accepts(verifier, fresh(key)) for _ in range(200))))
     assert issuer.asked == ["/api/auth/jwks"]
+    assert verifier.key_fetches == {"ok": 1, "failed": 0}
 
 
 async def test_who_gives_up_waiting_takes_the_fetch_from_nobody_else(
@@ -235,6 +236,7 @@ async def test_an_issuer_that_comes_back_is_asked_again_after_the_cooldown(
     await issuer.start()
     clock.advance(key_set.COOLDOWN_SECONDS)
     assert await accepts(verifier, fresh(key))
+    assert verifier.key_fetches == {"ok": 1, "failed": 1}
 
 
 async def test_an_issuer_that_comes_back_with_new_keys_is_believed(

@@ -2,7 +2,7 @@
 
 import asyncio
 import random
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import Any
@@ -14,10 +14,11 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from app.db import coalesce, groups
+from app.db import attempts, groups
 from app.db.database import Database
 from app.db.failures import QueueFull
 from app.db.lateral import LateralStatement
+from app.db.observation import Observer
 from app.db.statement import KNOWN, USER_ID, Statement
 from app.models import USERS
 from app.settings import Settings
@@ -83,9 +84,11 @@ class Reads:
 
 
 @asynccontextmanager
-async def reading(settings: Settings, *, pool: int = 10, **changes: Any) -> AsyncIterator[Reads]:
+async def reading(
+    settings: Settings, *, pool: int = 10, observers: Sequence[Observer] = (), **changes: Any
+) -> AsyncIterator[Reads]:
     async with relayed(settings.database_url) as (relay, url):
-        database = Database(replace(settings, database_url=url, database_pool_size=pool, **changes))
+        database = Database(replace(settings, database_url=url, database_pool_size=pool, **changes), observers)
         reads = Reads(database, relay)
         await asyncio.gather(*(reads.read(group=str(n)) for n in range(pool)))  # opens all connections
         relay.reset()
@@ -206,7 +209,7 @@ async def test_the_deadline_of_one_is_that_of_no_other(settings: Settings, conne
 async def test_nobody_waits_long_for_those_in_the_same_statement(
     reads: Reads, connection: asyncpg.Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(coalesce, "LONGEST", 0.1)
+    monkeypatch.setattr(attempts, "LONGEST", 0.1)
     async with reads.occupied(connection) as first:
         slow, *others = [*reads.start(lock=reads.locked), *reads.start(20)]
         async with asyncio.timeout(1):
@@ -302,7 +305,7 @@ async def test_closing_ends_what_is_under_way(settings: Settings, connection: as
         for task in (*first, *waiting):
             task.cancel()
         await asyncio.gather(*first, *waiting, return_exceptions=True)
-        async with asyncio.timeout(coalesce.LONGEST / 2):
+        async with asyncio.timeout(attempts.LONGEST / 2):
             await reads.database.close()
         assert not [task for task in asyncio.all_tasks() if "Coalescer" in repr(task)]
 

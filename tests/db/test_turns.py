@@ -37,6 +37,7 @@ async def test_waiting_requests_are_served_in_their_order_and_further_ones_refus
         await asyncio.sleep(0)
         with pytest.raises(QueueFull):
             await turns.acquire()
+        assert turns.refused == 1
         abandoned = waiting.pop()
         abandoned.cancel()
         await asyncio.gather(abandoned, return_exceptions=True)
@@ -110,6 +111,7 @@ async def test_more_requests_of_a_user_than_may_wait_are_refused_for_reads_and_w
             await turns.wait("ada")
         assert turns.take("bob")
         turns.release("bob")
+    assert writes.waiting.refused == 2
     again = asyncio.create_task(reads.wait("ada", admitted=True))
     await started()
     assert not again.done()

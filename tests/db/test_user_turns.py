@@ -176,7 +176,7 @@ async def test_reads_that_are_cancelled_while_they_wait_leave_nothing(
 async def test_the_deadline_ends_the_wait_for_a_turn_too(
     settings: Settings, connection: asyncpg.Connection, user_id: str, coalesce: bool
 ) -> None:
-    brief = {"database_timeout": 1, "database_cold_start_timeout": 4}
+    brief: dict[str, Any] = {"database_timeout": 1, "database_cold_start_timeout": 4}
     async with reading(settings, pool=POOL, database_coalesce=coalesce, **brief) as reads:
         async with hogging(reads, connection, user_id) as stuck:
             answers = await asyncio.gather(*stuck, *reads.start(10, user_id=user_id), return_exceptions=True)

@@ -113,7 +113,7 @@ class TlsServer:
             if owner:
                 shutil.chown(path, owner)
 
-    def start(self) -> None:
+    def start(self, configuration: str = "") -> None:
         data = self.folder / "data"
         self._run("initdb", "-D", data, "-U", "postgres", "--encoding=UTF8", "--locale=C", "--auth=trust", "--no-sync")
         (data / "pg_hba.conf").write_text(RULES)
@@ -121,9 +121,15 @@ class TlsServer:
             settings.write(
                 f"port = {self.port}\nunix_socket_directories = '{self.folder}'\nlisten_addresses = '127.0.0.1,::1'\n"
                 f"ssl = on\nssl_cert_file = '{self.folder}/certificate.pem'\nssl_key_file = '{self.folder}/key.pem'\n"
-                "fsync = off\n"
+                f"fsync = off\n{configuration}"
             )
         self._run("pg_ctl", "start", "-w", "-D", data, "-l", self.folder / "log")
+
+    def restart(self, **configuration: str) -> None:
+        """Start again with other settings."""
+        options = " ".join(f"-c {name}={value}" for name, value in configuration.items())
+        data = self.folder / "data"
+        self._run("pg_ctl", "restart", "-w", "-m", "fast", "-D", data, "-l", self.folder / "log", "-o", options)
 
     def stop(self) -> None:
         self._run("pg_ctl", "stop", "-m", "immediate", "-D", self.folder / "data")
@@ -159,12 +165,12 @@ class TlsServer:
 
 
 @contextmanager
-def tls_server(programs: Path) -> Iterator[TlsServer]:
+def tls_server(programs: Path, configuration: str = "") -> Iterator[TlsServer]:
     folder = Path(tempfile.mkdtemp(prefix="tls"))
     owner = pwd.getpwnam("postgres").pw_name if os.geteuid() == 0 else None  # PostgreSQL refuses to run as root
     server = TlsServer(folder, programs, owner)
     try:
-        server.start()
+        server.start(configuration)
         yield server
     finally:
         server.stop()

@@ -52,13 +52,24 @@ def test_everything_is_about_the_same_pods_and_their_port(api: dict[str, Any]) -
     budget = api["PodDisruptionBudget"]["spec"]
     selectors = [deployment["selector"], spread["labelSelector"], budget["selector"]]
     assert [*(selector["matchLabels"] for selector in selectors), service["selector"]] == [labels] * 4
-    [port] = pod(api["Deployment"])[1]["ports"]
-    assert [entry["targetPort"] for entry in service["ports"]] == [port["name"]]
-    assert port["containerPort"] == 8000
+    ports = {port["name"]: port["containerPort"] for port in pod(api["Deployment"])[1]["ports"]}
+    assert ports.keys() == {"http", "metrics"}
+    assert [entry["targetPort"] for entry in service["ports"]] == ["http"]
+    assert ports["http"] == 8000
     [rule] = api["Ingress"]["spec"]["rules"]
     [path] = rule["http"]["paths"]
     assert path["backend"]["service"] == {"name": api["Service"]["metadata"]["name"], "port": {"name": "http"}}
     assert api["Ingress"]["spec"]["tls"][0]["hosts"] == [rule["host"]]
+
+
+def test_metrics_are_scraped_at_their_own_port_to_which_nothing_leads_from_outside(api: dict[str, Any]) -> None:
+    template = api["Deployment"]["spec"]["template"]
+    _, container = pod(api["Deployment"])
+    [port] = [str(entry["containerPort"]) for entry in container["ports"] if entry["name"] == "metrics"]
+    given = {entry["name"]: entry["value"] for entry in container["env"]}
+    assert (given["METRICS_PORT"], template["metadata"]["annotations"]["prometheus.io/port"]) == (port, port)
+    assert given["METRICS_HOST"] == "::"  # both families, as the service itself
+    assert "metrics" not in str(api["Service"]["spec"]) + str(api["Ingress"]["spec"])
 
 
 def test_the_autoscaler_alone_says_how_many_pods_there_are(api: dict[str, Any]) -> None:

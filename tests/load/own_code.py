@@ -1,6 +1,7 @@
 """What our own middleware, handlers and responses cost per request: everything but the server and the database.
 
-Run it with `python -m tests.load.own_code`; `--profile` adds where the time goes. It needs no database.
+Run it with `python -m tests.load.own_code`; `--profile` adds where the time goes, and `--metrics` prints what being
+watched costs instead. It needs no database.
 """
 
 import cProfile
@@ -109,13 +110,17 @@ class OwnNames(Case):
             assert own_address("GET", self._path) is None
 
 
-def cases(app: Litestar, cold: Litestar, unlimited: Litestar, token: str) -> dict[str, Case]:
-    headers = [
+def headers_with(token: str) -> list[tuple[bytes, bytes]]:
+    return [
         (b"host", b"127.0.0.1:8000"),
         (b"authorization", b"Bearer " + token.encode()),
         (b"user-agent", b"load"),
         (b"accept", b"application/json"),
     ]
+
+
+def cases(app: Litestar, cold: Litestar, unlimited: Litestar, token: str) -> dict[str, Case]:
+    headers = headers_with(token)
     held = [*headers, (b"if-none-match", b'"%d"' % REVISION)]
     path = f"/api/{USER}/tasks"
     return {
@@ -130,12 +135,16 @@ def cases(app: Litestar, cold: Litestar, unlimited: Litestar, token: str) -> dic
     }
 
 
-async def measure(rounds: int, requests: int, *, profile: bool) -> None:
-    settings = Settings(
+def settings_for_nothing() -> Settings:
+    return Settings(
         database_url="postgresql://localhost/none",
         better_auth_secret=secrets.token_urlsafe(32),
         rate_limit=NEVER_REACHED,
     )
+
+
+async def measure(rounds: int, requests: int, *, profile: bool) -> None:
+    settings = settings_for_nothing()
     app, cold = create_app(settings), create_app(replace(settings, list_cache_bytes=0))
     unlimited = create_app(replace(settings, rate_limit=None, rate_limit_writes=None))
     async with app.lifespan(), cold.lifespan(), unlimited.lifespan():
@@ -167,8 +176,14 @@ async def profiled(case: Case, requests: int) -> cProfile.Profile:
 @click.option("--rounds", type=click.IntRange(1), default=15, show_default=True)
 @click.option("--requests", type=click.IntRange(1), default=2000, show_default=True, help="Of each kind and round.")
 @click.option("--profile", is_flag=True, help="Print the functions that take the longest.")
-def main(rounds: int, requests: int, *, profile: bool) -> None:
+@click.option("--metrics", is_flag=True, help="Compare with metrics and the log of slow statements instead.")
+def main(rounds: int, requests: int, *, profile: bool, metrics: bool) -> None:
     """Print the best and the median round of each kind of read request."""
+    if metrics:
+        from tests.load import watched  # noqa: PLC0415 - which imports this file
+
+        uvloop.run(watched.compare(rounds, requests))
+        return
     Database.fetch = answer  # type: ignore[method-assign, assignment]
     uvloop.run(measure(rounds, requests, profile=profile))
 

@@ -12,6 +12,12 @@ def printed(module: str, *arguments: str) -> str:
     return done.stdout
 
 
+def test_cost_of_being_watched_is_printed_for_every_kind_of_read() -> None:
+    output = printed("own_code", "--metrics", "--rounds", "1", "--requests", "50")
+    kinds = re.findall(r"^([a-z][\w, -]+?) +\d+\.\d\d +\d+\.\d\d +-?\d+\.\d\d$", output, flags=re.MULTILINE)
+    assert kinds == ["list, cached", "list, If-None-Match", "one task"]
+
+
 def test_cost_of_our_own_code_is_printed_for_every_kind_of_read_and_profiled_on_demand() -> None:
     output = printed("own_code", "--rounds", "1", "--requests", "50", "--profile")
     kinds = re.findall(r"^(\S.*?) +[\d.]+ +[\d.]+$", output, flags=re.MULTILINE)

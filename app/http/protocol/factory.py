@@ -28,5 +28,6 @@ class ProtocolFactory:
     ) -> Connection:
         """Make one, with uvicorn's arguments."""
         if self._monitor is None:
-            self._monitor = Monitor(self._settings, server_state.connections, logs.access(self._settings))
+            log = getattr(config.loaded_app, "log", None) or logs.access(self._settings)  # a test's own application
+            self._monitor = Monitor(self._settings, server_state.connections, log)
         return Connection(self._monitor, self._settings, config, server_state, app_state, _loop)

@@ -1,0 +1,48 @@
+"""Counts what the database was asked: each statement and transaction once, by its name."""
+
+from bisect import bisect_left
+
+from app.db.observation import Execution
+from app.metrics.durations import BOUNDS, Series, new_series
+
+
+class StatementCounts:
+    """Durations in seconds and numbers of statements by the label statement, their name."""
+
+    def __init__(self) -> None:
+        self.durations: dict[tuple[str, ...], Series] = {}
+        self.waits: dict[tuple[str, ...], Series] = {(): new_series()}
+        self.retries: dict[str, int] = {}
+        self.failures: dict[str, int] = {}
+        self.unknown: dict[str, int] = {}
+        self._by_name: dict[str, Series] = {}
+        self._waits = self.waits[()]
+
+    def count(self, execution: Execution) -> None:
+        """Count one that has ended."""
+        outcome = execution.outcome
+        if outcome == "refused":  # nobody waited, and nothing was sent
+            return
+        name = execution.name
+        series = self._by_name.get(name)
+        if series is None:
+            series = self._begin(name)
+        waits, seconds = self._waits, execution.waited
+        waits[bisect_left(BOUNDS, seconds)] += 1
+        waits[-1] += seconds
+        if seconds := execution.took:
+            series[bisect_left(BOUNDS, seconds)] += 1
+            series[-1] += seconds
+        if execution.retries:
+            self.retries[name] += execution.retries
+        if outcome == "failed":
+            self.failures[name] += 1
+        elif outcome == "unknown":
+            self.unknown[name] += 1
+
+    def _begin(self, name: str) -> Series:
+        """Count from 0, so that the first failure is one more than before."""
+        for counts in (self.retries, self.failures, self.unknown):
+            counts[name] = 0
+        series = self._by_name[name] = self.durations[name,] = new_series()
+        return series
