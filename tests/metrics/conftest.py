@@ -27,7 +27,7 @@ class Watched:
 
     def scrape(self) -> Scrape:
         """Scrape when every request is counted; workers leave their numbers once a second."""
-        until(lambda: Scrape.of(self.port).sum(f"{DURATION}_count") >= self.asked)
+        until(lambda: Scrape.of(self.port).sum(f"{DURATION}_count") >= self.asked, 30)
         scrape = Scrape.of(self.port)  # what a worker leaves at once may have been half there
         assert scrape.sum(f"{DURATION}_count") == self.asked
         return scrape

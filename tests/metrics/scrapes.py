@@ -8,7 +8,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 Labels = dict[str, str]
 
-CLIENT: Final = httpx.Client(limits=httpx.Limits(max_keepalive_connections=0))
+CLIENT: Final = httpx.Client(timeout=30, limits=httpx.Limits(max_keepalive_connections=0))
 """Makes a connection for each request."""
 
 

@@ -40,7 +40,7 @@ def test_killed_worker_leaves_its_counts_and_no_gauge(folder: Path, tmp_path: Pa
 
     os.kill(service.server.worker_ids[1], signal.SIGSTOP)  # so that nobody but the parent does anything
     os.kill(killed, signal.SIGKILL)
-    until(lambda: killed not in pids(service.scrape()))
+    until(lambda: killed not in pids(service.scrape()), 30)
     assert service.scrape().sum(f"{DURATION}_count", route="/health") == 20
     os.kill(service.server.worker_ids[1], signal.SIGCONT)
 
@@ -61,14 +61,14 @@ def test_counts_outlive_a_restart_for_new_code_to_the_last_one(folder: Path, set
     before = pids(service.scrape())
     (folder / "app" / "quotas.py").touch()
     until(lambda: service.server.output.count("Application startup complete") == 2, 30)
-    until(lambda: not before & pids(Scrape.of(service.port)))
+    until(lambda: not before & pids(Scrape.of(service.port)), 30)
     assert service.scrape().sum(LIMIT) == 10
 
     for _ in range(5):
         assert service.ask("GET", "/health").status_code == 200
     [worker] = pids(Scrape.of(service.port))
     os.kill(worker, signal.SIGTERM)  # mostly before it has left these by itself
-    until(lambda: not pids(Scrape.of(service.port)))
+    until(lambda: not pids(Scrape.of(service.port)), 30)
     after = service.scrape()
     assert after.sum(f"{DURATION}_count", route="/health") == 6
     assert LIMIT not in after.names()
