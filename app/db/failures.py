@@ -54,6 +54,7 @@ SQLSTATES: Final = {  # retry, wait
     "42501": Outlook(False, False),  # a privilege is missing
     "42703": Outlook(False, False),  # a column is missing: migrations have not run
     "42P01": Outlook(False, False),  # a table is missing: the same
+    "42P10": Outlook(False, False),  # the index that a create with a key relies on is missing: the same
     "42P05": Outlook(True, False),  # the prepared statement belongs to another client of the pooler
     "53": Outlook(False, True),  # insufficient resources
     "53300": Outlook(True, True),  # too many connections

@@ -381,6 +381,7 @@ def caused_by(error: Exception, cause: Exception) -> Exception:
         ("40001", 503),
         ("40P01", 503),
         ("42P01", 503),
+        ("42P10", 503),
         ("53300", 503),
         ("55P03", 503),
         ("57014", 503),
