@@ -37,7 +37,10 @@ from app.users.controller import UserController
 from app.users.openapi import name_priorities
 from app.users.repository import UserStore
 
-EXPOSED: Final = ["ETag", "Link", "Location", "RateLimit", "RateLimit-Policy", "Retry-After", "X-Request-Id"]
+EXPOSED: Final = [
+    *("ETag", "Idempotent-Replayed", "Link", "Location", "RateLimit", "RateLimit-Policy", "Retry-After"),
+    "X-Request-Id",
+]
 
 
 def create_app(settings: Settings | None = None) -> Litestar:

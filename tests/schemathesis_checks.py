@@ -18,6 +18,8 @@ from requests.structures import CaseInsensitiveDict
 from schemathesis import Case, CheckContext, Response
 from schemathesis.specs.openapi.checks import negative_data_rejection
 
+from app.tasks.key import is_uid
+
 MOMENTS: Final = st.builds(
     lambda moment, offset: f"{moment.isoformat()}{offset}",
     st.datetimes(datetime(1890, 1, 1), datetime(3009, 12, 31)),  # noqa: DTZ001 - the offset is added as text
@@ -45,6 +47,8 @@ def is_no_moment_for_python(text: str) -> bool:
 
 
 REFUSED: Final = (
+    Rule("Must be 8 to 64 of A-Z a-z 0-9 - _", "8 to 64 of A-Z a-z 0-9 - _", lambda uid: not is_uid(uid)),
+    Rule("Must be the Idempotency-Key", "The new task's `uid`", lambda _: True),
     Rule("Must not be blank", "never blank", lambda text: not text.strip()),
     Rule("Must not contain NUL characters", "No text may contain U+0000", lambda value: "\\u0000" in json.dumps(value)),
     Rule(" characters without NUL", "No text may contain U+0000", lambda value: "\\u0000" in json.dumps(value)),
@@ -73,6 +77,11 @@ def refuses_nothing_valid_without_a_word(_: CheckContext, response: Response, ca
         return
     if response.status_code == 412:
         assert case.headers.get("If-Match", "*") != "*", "A write without a condition cannot fail one"
+    if response.status_code == 400:
+        assert response.json()["code"] == "malformed_idempotency_key"
+        assert not is_uid(case.headers["Idempotency-Key"].strip('"')), "Of the schema, and not of digits only"
+    if response.status_code == 410:
+        assert case.method == "POST", "Only a create can meet its own task's tombstone"
     if response.status_code == 422:
         for error in response.json()["errors"]:
             values: Any = case.query if error["field"] in case.query else case.body

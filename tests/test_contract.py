@@ -49,6 +49,10 @@ CAUSES: Final[dict[str, dict[str, Any]]] = {
     "the body is null": {"content": b"null"},
     "the body is too large": {"content": b'{"title": "t", "more": "%b"}' % (b"x" * 2**16)},
     "the body is a form": {"content": b"title=t", "headers": {"Content-Type": "application/x-www-form-urlencoded"}},
+    "the key is no key": {"headers": {"Idempotency-Key": "short"}},
+    "the key was used for another task": {"headers": {"Idempotency-Key": "for-another-task"}},
+    "the key's task is there": {"headers": {"Idempotency-Key": "for-this-task"}},
+    "the key's task is deleted": {"headers": {"Idempotency-Key": "for-a-deleted-task"}},
     "a field breaks a rule": {"content": b'{"title": "", "completed": "yes"}'},
     "a parameter breaks a rule": {"params": {"limit": "0"}},
     "there were too many requests": {"limited": True},
@@ -84,6 +88,11 @@ class Service:
         async with client_of(self.app, self.settings, user_id) as client:
             await client.post("/api/me/tasks", json=PLAIN_TASK)
             task = (await client.post("/api/me/tasks", json=TASK)).json()
+            if "Idempotency-Key" in given.get("headers", {}):
+                await client.post("/api/me/tasks", json={**PLAIN_TASK, "uid": "for-another-task"})
+                await client.post("/api/me/tasks", json={**TASK, "uid": "for-this-task"})
+                await client.post("/api/me/tasks", json={**TASK, "uid": "for-a-deleted-task"})
+                await client.delete("/api/me/tasks/for-a-deleted-task")
         method, path, _ = self.operations[operation]
         headers = {
             name: value.replace("{etag}", f'"{task["revision"]}"') for name, value in given.get("headers", {}).items()
@@ -198,6 +207,7 @@ async def test_every_kind_of_task_and_account_fits_its_type(service: Service) ->
         for values in (
             PLAIN_TASK,
             TASK,
+            {"title": "named", "uid": "named-by-its-client"},
             {"title": "\U0001f95b" * 200, "description": '\\ " \u2028 \x7f \t\n' * 100, "tags": "a, b"},
             {"title": "t", "due_date": "1900-01-01", "priority": "High", "tags": [str(n) * 25 for n in range(10, 30)]},
             {"title": "t", "due_date": "2026-12-01T10:00:00.5+05:45", "description": ""},

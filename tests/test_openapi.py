@@ -22,6 +22,7 @@ NAMES: Final = {
     "getProfile": "GET /api/{user_id}",
     "eraseAccount": "DELETE /api/{user_id}",
     "getStats": "GET /api/{user_id}/stats",
+    "listChanges": "GET /api/{user_id}/tasks/changes",
     "listTasks": "GET /api/{user_id}/tasks",
     "createTask": "POST /api/{user_id}/tasks",
     "getTask": "GET /api/{user_id}/tasks/{task_id}",
@@ -150,20 +151,22 @@ def test_what_a_token_is_not_good_for_is_described_with_its_challenge(document: 
 
 
 def test_every_answer_has_its_headers(document: dict[str, Any]) -> None:
-    with_etag = {"listTasks", "createTask", "getTask", "putTask", "updateTask", "completeTask"}
+    with_etag = {"listChanges", "listTasks", "createTask", "getTask", "putTask", "updateTask", "completeTask"}
     for _, operation in operations(document):
         name = operation["operationId"]
         for status, response in operation["responses"].items():
             expected = {"X-Request-Id"}
             expected |= {"ETag"} if status < "400" and name in with_etag else set()
-            expected |= {"Location"} if status == "201" else set()
+            expected |= {"Location", "Idempotent-Replayed"} if status == "201" else set()
             expected |= {"Link"} if (name, status) == ("listTasks", "200") else set()
             expected |= {"WWW-Authenticate"} if status in {"401", "403"} else set()
             expected |= {"Retry-After"} if status in {"429", "503"} else set()
             expected |= {"RateLimit", "RateLimit-Policy"} if operation.get("security") is None else set()
             assert response["headers"].keys() == expected, (name, status)
             optional = {header for header in expected if not response["headers"][header].get("required")}
-            may_lack = {"Link", "RateLimit", "RateLimit-Policy"} | ({"WWW-Authenticate"} if status == "403" else set())
+            may_lack = {"Idempotent-Replayed", "Link", "RateLimit", "RateLimit-Policy"} | (
+                {"WWW-Authenticate"} if status == "403" else set()
+            )
             assert optional == expected & may_lack
 
 

@@ -48,9 +48,10 @@ class Database:
         """Run one statement in autocommit, on the driver's own connection, and return its first row or None.
 
         A read may be sent together with others; its row then has one more column, at the end. What may be over a
-        moment later is tried again, unless the statement writes and may have run. Raises asyncpg.PostgresError for what
-        the server refuses, QueueFull, UserQueueFull, AnswerLost, and OSError, TimeoutError or asyncpg.InterfaceError
-        where the server cannot be asked.
+        moment later is tried again, unless the statement writes, may have run, and is not repeatable.
+
+        Raises asyncpg.PostgresError for what the server refuses, QueueFull, UserQueueFull, AnswerLost, and OSError,
+        TimeoutError or asyncpg.InterfaceError where the server cannot be asked.
         """
         loop = self._loop = self._loop or asyncio.get_running_loop()
         with Deadline(loop, self._budget):
@@ -90,7 +91,8 @@ class Database:
         await self.engine.dispose()
 
     async def _ask(self, statement: Statement, values: Mapping[str, Any]) -> asyncpg.Record | None:
-        return await retry(partial(self._attempt, PreparedStatement.fetchrow, statement, statement.arguments(values)))
+        attempt = partial(self._attempt, PreparedStatement.fetchrow, statement, statement.arguments(values))
+        return await retry(attempt, repeatable=statement.repeatable)
 
     async def _ask_for_several(self, statement: Statement, arguments: list[Any]) -> Any:
         """Run a statement once, and leave those whom it is for the time to ask by themselves."""

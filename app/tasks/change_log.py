@@ -19,16 +19,19 @@ MANY: Final = sa.literal_column("5000", sa.Integer)
 RING: Final = sa.literal_column("10000", sa.BigInteger)
 """Changes that are kept of each such user."""
 
+NO_TASK: Final = sa.literal_column("0", sa.BigInteger)
+
 
 def logged(bump: sa.CTE, row: sa.CTE, revision: sa.ColumnElement[int] | None = None) -> sa.CTE:
     """Log the written tasks of `row`, if `bump`, the written row of the user, has very many.
 
-    A write that gives each of its tasks a revision of its own names it; otherwise it is that of `bump`, also where
-    another request has written the task and no row has it: then it is there to leave no gap.
+    A write that gives each of its tasks a revision of its own names it; otherwise it is that of `bump`. That is logged
+    even where it is passed over because another request was first, to leave no gap.
     """
     number = bump.c.revision if revision is None else revision
-    values = {"user_id": USER_ID, "slot": slot(number), "revision": number, "task_id": row.c.id}
-    entries = sa.select(*values.values()).select_from(bump.join(row, sa.true())).where(bump.c.tasks > MANY)
+    task_id = sa.func.coalesce(row.c.id, NO_TASK)
+    values = {"user_id": USER_ID, "slot": slot(number), "revision": number, "task_id": task_id}
+    entries = sa.select(*values.values()).select_from(bump.outerjoin(row, sa.true())).where(bump.c.tasks > MANY)
     insertion = upsert(TASK_CHANGES).from_select(list(values), entries, include_defaults=False)
     written = {name: insertion.excluded[name] for name in ("revision", "task_id")}
     return insertion.on_conflict_do_update(index_elements=["user_id", "slot"], set_=written).cte("log")

@@ -1,3 +1,5 @@
+from typing import Final
+
 from litestar import Controller, delete, get, patch, post, put
 from litestar.di import NamedDependency
 from litestar.params import FromPath, JSONBody
@@ -8,7 +10,7 @@ from app.http.body import StrictRequest
 from app.http.compression import accepted
 from app.http.headers import has_weak_tag, if_match, if_none_match
 from app.tasks import openapi
-from app.tasks.key import task_key, task_key_is_possible
+from app.tasks.key import new_uid, task_key, task_key_is_possible
 from app.tasks.list_cache import Page
 from app.tasks.query import from_cursor, parse
 from app.tasks.repository import TaskStore
@@ -16,6 +18,7 @@ from app.tasks.schemas import Completion, Task, TaskCreate, TaskUpdate
 
 Request = StrictRequest[Caller]
 Tasks = NamedDependency[TaskStore]
+REPLAYED: Final = (b"idempotent-replayed", b"true")
 
 
 class TaskController(Controller):
@@ -36,10 +39,20 @@ class TaskController(Controller):
 
     @post(**openapi.CREATE)
     async def create(self, request: Request, tasks: Tasks, data: JSONBody[TaskCreate]) -> JSONResponse[Task]:
-        """Only the title is required. Unknown fields are ignored."""
-        task = await tasks.create(request.user.id, data.present())
-        location = f"{address(request.scope)}/{task.id}".encode("latin-1")
-        return representation(task.revision, task.body, status=201, headers=[(b"location", location)])
+        """Only the title is required. Unknown fields are ignored.
+
+        With an `Idempotency-Key`, or a `uid`, which say the same in two places, it can be sent again: once the task is
+        there, the answer is that task as it is now, and nothing is written.
+        """
+        uid = new_uid(request.scope, data.uid)
+        if uid is None:
+            task = await tasks.create(request.user.id, data.present())
+        else:
+            task = await tasks.create_once(request.user.id, uid, data.present())
+        headers: Headers = [(b"location", f"{address(request.scope)}/{task.id}".encode("latin-1"))]
+        if task.replayed:
+            headers.append(REPLAYED)
+        return representation(task.revision, task.body, status=201, headers=headers)
 
     @get("/{task_id:str}", guards=[task_key_is_possible], **openapi.READ)
     async def read(self, request: Request, tasks: Tasks, task_id: FromPath[str]) -> JSONResponse[Task]:

@@ -12,7 +12,7 @@ from app import errors
 from app.auth.bearer import Forbidden, InsufficientScope, Unauthorized
 from app.http.openapi import ETAG, IF_MATCH, IF_NONE_MATCH, header, operation, parameter
 from app.tasks import rules
-from app.tasks.errors import StaleRevision, TaskNotFound
+from app.tasks.errors import IdempotencyKeyReused, MalformedIdempotencyKey, StaleRevision, TaskDeleted, TaskNotFound
 from app.tasks.key import TASK_KEY
 from app.tasks.parameters import PARAMETERS
 from app.tasks.schemas import TaskCreate
@@ -39,6 +39,13 @@ LIST_ETAG: Final = header(
     pattern='^(W/)?"[0-9]+"$',
 )
 LOCATION: Final = header("Path of the new task.", "/api/me/tasks/1")
+REPLAYED: Final = header("The task was there already, and nothing was written.", "true", required=False)
+IDEMPOTENCY_KEY: Final = parameter(
+    "Idempotency-Key",
+    "header",
+    "The new task's `uid`, bare or quoted, for a create that may be sent again; not digits only.",
+    Schema(type=OpenAPIType.STRING, pattern='^("[A-Za-z0-9_-]{8,64}"|[A-Za-z0-9_-]{8,64})$'),
+)
 LINK: Final = header(
     'The next page, as `<path>; rel="next"` (RFC 8288); absent on the last one.',
     '</api/me/tasks?limit=50&cursor=WyJjcmVhdGVkIiwiZGVzYyJd>; rel="next"',
@@ -66,9 +73,10 @@ WRITTEN: Final[dict[str, Any]] = {
     for field in structs.fields(TaskCreate)
     if hasattr(field.type, "__metadata__")
 }
+UID: Final = WRITTEN.pop("uid")
 TASK: Final = {
     "id": 1,
-    "uid": "1",
+    "uid": UID,
     "user_id": "K3vYt0aQ",
     **WRITTEN,
     "created_at": "2026-11-22T08:30:00.123456+00:00",
@@ -91,9 +99,9 @@ CREATE: Final = operation(
     success="The new task",
     body={**WRITTEN, "due_date": "2026-12-01T10:00:00Z"},
     example=TASK,
-    headers={"ETag": ETAG, "Location": LOCATION},
-    parameters=[USER_ID],
-    problems=[*EVERY_ROUTE, *A_BODY, BLANK_TITLE],
+    headers={"ETag": ETAG, "Location": LOCATION, "Idempotent-Replayed": REPLAYED},
+    parameters=[USER_ID, IDEMPOTENCY_KEY],
+    problems=[*EVERY_ROUTE, *A_BODY, BLANK_TITLE, MalformedIdempotencyKey, IdempotencyKeyReused, TaskDeleted],
 )
 READ: Final = operation(
     "getTask",

@@ -13,7 +13,8 @@ from app.db.database import Database
 from app.http.compression import SMALLEST, Coding
 from app.models import Task, TaskChange
 from app.tasks import cursor, listing, purge
-from app.tasks.errors import StaleRevision, TaskNotFound
+from app.tasks.errors import IdempotencyKeyReused, StaleRevision, TaskDeleted, TaskNotFound
+from app.tasks.fingerprint import fingerprint
 from app.tasks.key import TaskKey
 from app.tasks.list_cache import ListCache, Page
 from app.tasks.one_task import update_values
@@ -23,11 +24,15 @@ from app.tasks.statements import TaskStatements
 
 
 class StoredTask(Struct, frozen=True):
-    """A task as the database wrote it: its revision, its JSON text (None where the client has it) and its id."""
+    """A task as the database wrote it: its revision, its JSON text (None where the client has it) and its id.
+
+    `replayed` tells that a create found it there.
+    """
 
     revision: int
     body: str | None
     id: int | None = None
+    replayed: bool = False
 
 
 class TaskRepository(SQLAlchemyAsyncRepository[Task]):
@@ -120,6 +125,20 @@ class TaskStore:
         record = await self._fetch(self._sql.create, {"user_id": user_id, **values})
         assert record is not None  # noqa: S101 - INSERT … RETURNING has a row or raises
         return StoredTask(record["revision"], record["body"], record["id"])
+
+    async def create_once(self, user_id: str, uid: str, values: Mapping[str, Any]) -> StoredTask:
+        """Store a new task under a name of its client's, or return the one that was stored under it before.
+
+        Raises IdempotencyKeyReused if that was created from other values, TaskDeleted if it has been deleted.
+        """
+        written = {**values, "user_id": user_id, "uid": uid, "fingerprint": fingerprint(values)}
+        record = await self._fetch(self._sql.create_once, written)
+        assert record is not None  # noqa: S101 - one of the two is there, or raises
+        if not record["same"]:
+            raise IdempotencyKeyReused
+        if record["deleted"]:
+            raise TaskDeleted
+        return StoredTask(record["revision"], record["body"], record["id"], not record["created"])
 
     async def update(
         self, user_id: str, key: TaskKey, values: Mapping[str, Any], if_match: Sequence[int] | None = None

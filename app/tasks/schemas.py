@@ -41,9 +41,10 @@ class Task(TaskFields):
 class TaskCreate(Body):
     """A new task; only the title is required."""
 
-    checks: ClassVar[dict[str, Check]] = CHECKS  # type: ignore[assignment]
+    checks: ClassVar[dict[str, Check]] = {**CHECKS, "uid": key.uid}
 
     title: Annotated[str, rules.TITLE]
+    uid: Annotated[str | None, key.UID_FIELD] = None
     description: Annotated[str | None, rules.DESCRIPTION] = None
     priority: Annotated[str | None, rules.PRIORITY] = None
     tags: Annotated[list[str] | str | None, rules.TAG_LIST] = None

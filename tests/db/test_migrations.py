@@ -219,6 +219,7 @@ class TestSchema:
             ("users", "id", "text", True),
             ("users", "revision", "bigint", True),
             ("users", "floor", "bigint", True),
+            ("users", "tasks", "integer", True),
             ("users", "created_at", moment, True),
             ("tasks", "user_id", "text", True),
             ("tasks", "id", "bigint", True),

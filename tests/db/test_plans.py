@@ -44,6 +44,7 @@ CHANGES: dict[str, Any] = {
     "due_date_assigned": False,
     "completed": None,
     "if_match": None,
+    "fingerprint": 1,
 }
 
 
@@ -147,12 +148,14 @@ async def test_no_other_statement_reads_the_whole_table(seeded: Settings, connec
     row = await connection.fetchrow("SELECT id, uid FROM tasks WHERE user_id = $1 LIMIT 1", BIG)
     arguments = {**CHANGES, "user_id": BIG, "known": [], "email": None, "name": None}
     statements = other_statements(seeded)
-    assert len(statements) == 11
+    assert len(statements) == 12
     for name, statement in statements.items():
         column, index = KEYS.get(name.partition(".")[0], (None, None))
-        arguments["task_key"] = column and row[column]
+        arguments |= {"task_key": column and row[column], "uid": row["uid"]}
         for top in (await generic_plan(connection, statement), await plan(connection, statement, arguments)):
             assert_confined(top)
+            if name == "create_once":
+                assert {node["Index Name"] for node in nodes(top) if "Index Name" in node} == {KEYS["by_uid"][1]}
             if index is not None:
                 used = {node["Index Name"] for node in nodes(top) if "Index Name" in node}
                 assert index in used, name

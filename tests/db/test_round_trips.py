@@ -17,7 +17,10 @@ DATA_REQUESTS: list[tuple[str, str, Any]] = [
     ("HEAD", TASKS, None),
     ("GET", f"{TASKS}?status=pending&priority=high&tag=a&search=x&sort=due_date&limit=2", None),
     ("POST", TASKS, {"title": "x", "tags": ["a"]}),
+    ("POST", TASKS, {"title": "x", "uid": "named-by-its-client"}),
     ("GET", f"{TASKS}/{{id}}", None),
+    ("GET", f"{TASKS}/named-by-its-client", None),
+    ("PATCH", f"{TASKS}/named-by-its-client", {"title": "y"}),
     ("PATCH", f"{TASKS}/{{id}}", {"title": "y"}),
     ("PATCH", f"{TASKS}/{{id}}", {}),
     ("PUT", f"{TASKS}/{{id}}", {"title": "z"}),
@@ -123,10 +126,10 @@ async def test_what_needs_no_data_asks_the_database_nothing(
     assert (relay.statements, relay.round_trips, relay.connections) == (0, 0, 0)
 
 
-async def test_erasure_is_one_transaction_of_two_statements(counted: tuple[Relay, httpx.AsyncClient]) -> None:
+async def test_erasure_is_one_transaction_of_three_statements(counted: tuple[Relay, httpx.AsyncClient]) -> None:
     relay, client = counted
     await client.delete("/api/me")
     await client.post(TASKS, json={"title": "x"})
     relay.reset()
     assert (await client.delete("/api/me")).status_code == 204
-    assert relay.statements == 4  # BEGIN, two DELETEs, COMMIT
+    assert relay.statements == 5  # BEGIN, three DELETEs, COMMIT

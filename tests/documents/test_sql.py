@@ -9,7 +9,7 @@ from tests.documents.blocks import the_block
 
 
 async def test_tables_of_the_data_model_are_those_that_the_migrations_build(connection: asyncpg.Connection) -> None:
-    text = re.sub(r" *--.*", "", the_block("docs/data-model.md", "sql", "users ("))
+    text = re.sub(r" *--.*", "", the_block("docs/data-model.md", "sql", "fillfactor"))
     documented = f"CREATE SCHEMA documented; SET search_path = documented; {statements(text)}"
     transaction = connection.transaction()
     await transaction.start()
@@ -33,11 +33,11 @@ async def described(connection: asyncpg.Connection, schema: str) -> set[tuple[ob
                pg_get_expr(adbin, adrelid), reloptions
         FROM pg_class JOIN pg_attribute ON attrelid = pg_class.oid AND attnum > 0 AND NOT attisdropped
         LEFT JOIN pg_attrdef ON adrelid = attrelid AND adnum = attnum
-        WHERE relnamespace = $1::regnamespace AND relname IN ('users', 'tasks')
+        WHERE relnamespace = $1::regnamespace AND relname IN ('users', 'tasks', 'task_changes')
         UNION ALL
         SELECT tablename::text, regexp_replace(indexdef, '(INDEX )\\S+( ON )\\S+', '\\1\\2'),
                NULL, NULL, NULL, NULL, NULL
-        FROM pg_indexes WHERE schemaname = $2 AND tablename IN ('users', 'tasks')
+        FROM pg_indexes WHERE schemaname = $2 AND tablename IN ('users', 'tasks', 'task_changes')
         """,
         schema,
         schema,

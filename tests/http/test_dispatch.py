@@ -59,6 +59,7 @@ DIRECT: Final = {
     "GET /api/{user_id}/stats",
     "GET /api/{user_id}/tasks",
     "POST /api/{user_id}/tasks",
+    "GET /api/{user_id}/tasks/changes",
     "GET /api/{user_id}/tasks/{task_id}",
     "PATCH /api/{user_id}/tasks/{task_id}",
     "PUT /api/{user_id}/tasks/{task_id}",

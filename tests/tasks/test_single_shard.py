@@ -24,7 +24,7 @@ from app.users.repository import UserStore
 from tests.conftest import random_user
 from tests.tasks.shapes import queries
 
-KEYS = {"tasks": "user_id", "users": "id"}
+KEYS = {"task_changes": "user_id", "tasks": "user_id", "users": "id"}
 
 
 def blocks(sql: str) -> Iterator[str]:
@@ -47,7 +47,7 @@ def unconfined(sql: str, user_id: str) -> list[str]:
     read = [
         block
         for block in blocks(sql)
-        for table in re.findall(r"\b(?:FROM|JOIN|UPDATE|USING)\s+(tasks|users)\b", block)
+        for table in re.findall(r"\b(?:FROM|JOIN|UPDATE|USING)\s+(task_changes|tasks|users)\b", block)
         if not re.search(rf"\b{table}\.{KEYS[table]} = {parameter}", block)
     ]
     inserted = [
@@ -77,7 +77,7 @@ def test_every_statement_names_the_user_for_every_table(statements: list[Stateme
         user_id = f"${statement.parameters.index('user_id') + 1}"
         assert not unconfined(statement.sql, user_id), statement.sql
         checked |= {table for table in KEYS if re.search(rf"\b{table}\b", statement.sql)}
-    assert checked == {"tasks", "users"}
+    assert checked == {"task_changes", "tasks", "users"}
 
 
 def test_every_statement_for_several_requests_names_the_user_of_each(statements: list[Statement]) -> None:
@@ -107,7 +107,7 @@ async def test_so_do_those_of_an_erasure(settings: Settings) -> None:
 
     await users.erase(random_user())
     await database.engine.dispose()
-    assert len(sent) == 2
+    assert len(sent) == 3
     for sql in sent:
         assert not unconfined(sql, "$1"), sql
 

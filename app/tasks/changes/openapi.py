@@ -14,7 +14,11 @@ CHANGES: Final = operation(
     "listChanges",
     "List changes",
     success="What changed, in the order of the writes",
-    example={"changes": [{**TASK, "deleted_at": None}], "revision": TASK["revision"], "next": None},
+    example={
+        "changes": [{**TASK, "deleted_at": TASK["updated_at"]}],
+        "revision": TASK["revision"],
+        "next": f"/api/me/tasks/changes?since={TASK['revision']}",
+    },
     headers={"ETag": LIST_ETAG},
     parameters=[USER_ID, *PARAMETERS, IF_NONE_MATCH],
     problems=[*EVERY_ROUTE, ChangesGone, invalid("limit", f"Must be a whole number from 1 to {since.MAXIMUM_LIMIT}")],
