@@ -55,7 +55,7 @@ class Sum(Struct):
         self.uids += tombstones.uids
 
     def __str__(self) -> str:
-        return f"{self.tasks} deleted tasks of {self.users} users, {self.uids} of them with a uid of their client's"
+        return f"deleted tasks {self.tasks}, uids {self.uids}, users {self.users}"
 
 
 def command(settings: Settings) -> click.Command:
@@ -78,21 +78,21 @@ def command(settings: Settings) -> click.Command:
             if settings.development:
                 migrations.upgrade(settings)
             try:
-                asyncio.run(_run(settings, age, user_id, done, dry_run=dry_run))
+                asyncio.run(run(settings, age, user_id, done, dry_run=dry_run))
             except KeyboardInterrupt:
-                click.echo(f"Interrupted. {so_far} so far: {done}.", err=True)
+                click.echo(f"Interrupted. {so_far}: {done}.", err=True)
                 context.exit(INTERRUPTED)
             except Exception as error:
                 problem = problem_of(error)
                 if isinstance(problem, InternalError):
                     raise
-                raise click.ClickException(f"{problem.detail}. {so_far} so far: {done}.") from error
+                raise click.ClickException(f"{problem.detail}. {so_far}: {done}.") from error
         click.echo(f"{'To remove' if dry_run else 'Removed'}: {done}.")
 
     return purge
 
 
-async def _run(settings: Settings, age: timedelta, user_id: str | None, done: Sum, *, dry_run: bool) -> None:
+async def run(settings: Settings, age: timedelta, user_id: str | None, done: Sum, *, dry_run: bool) -> None:
     """Count or remove deleted tasks, and add them to `done` one by one. Raises what the database raises."""
     database = Database(replace(settings, database_timeout=SECONDS))
     try:

@@ -11,6 +11,7 @@ from msgspec import Struct
 
 from app.db.statement import ONE, USER_ID
 from app.models import TASKS, USERS
+from app.tasks.change_log import logged
 
 BEFORE: Final = sa.bindparam("before", type_=sa.DateTime(timezone=True))
 AFTER: Final = sa.bindparam("after", type_=sa.Text)
@@ -60,25 +61,31 @@ def _purge() -> sa.Select[tuple[int, int, int]]:
     gone = (
         sa.delete(TASKS)
         .where(TASKS.c.user_id == USER_ID, TASKS.c.user_id == owner.c.id, TASKS.c.id == oldest.c.id, OLD)
-        .returning(TASKS.c.revision, TASKS.c.uid)
+        .returning(TASKS.c.user_id, TASKS.c.revision, TASKS.c.uid)
         .cte("gone")
     )
-    total = sa.select(sa.func.max(gone.c.revision).label("revision"), sa.func.count().label("tasks")).subquery("total")
-    owner_told = (
+    total = (
+        sa.select(gone.c.user_id, sa.func.max(gone.c.revision).label("revision"), sa.func.count().label("tasks"))
+        .group_by(gone.c.user_id)
+        .subquery("total")
+    )
+    bump = (
         sa.update(USERS)
         .values(
             revision=USERS.c.revision + ONE,
             floor=sa.func.greatest(USERS.c.floor, total.c.revision),
             tasks=sa.func.greatest(USERS.c.tasks - total.c.tasks, sa.literal_column("0")),
         )
-        .where(USERS.c.id == USER_ID, total.c.revision.is_not(None))
-        .cte("owner_told")
+        .where(USERS.c.id == USER_ID, USERS.c.id == total.c.user_id)
+        .returning(USERS.c.revision, USERS.c.tasks)
+        .cte("bump")
     )
+    of_no_task = sa.select(TASKS.c.id).where(TASKS.c.user_id == USER_ID, sa.false()).cte("row")
     found = sa.select(sa.func.count()).select_from(oldest).scalar_subquery()
     numbers = sa.select(
         sa.func.count().label("tasks"), sa.func.count(gone.c.uid).label("uids"), found.label("found")
     ).select_from(gone)
-    return numbers.add_cte(owner_told)
+    return numbers.add_cte(logged(bump, of_no_task))
 
 
 PURGE: Final = _purge()
