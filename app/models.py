@@ -74,6 +74,13 @@ class Task(Base):
             postgresql_where=sa.text("deleted_at IS NULL"),
         ),
         sa.Index("tasks_user_id_uid_idx", "user_id", "uid", unique=True, postgresql_where=sa.text("uid IS NOT NULL")),
+        sa.Index(
+            "tasks_user_id_deleted_at_id_idx",
+            "user_id",
+            sa.text("deleted_at DESC"),
+            sa.text("id DESC"),
+            postgresql_where=sa.text("deleted_at IS NOT NULL"),
+        ),
         {"postgresql_with": {"fillfactor": 90}},  # room on the page for the next version of a task (docs/data-model.md)
     )
 

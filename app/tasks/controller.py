@@ -88,9 +88,15 @@ class TaskController(Controller):
 
     @delete("/{task_id:str}", guards=[task_key_is_possible], **openapi.DELETE)
     async def remove(self, request: Request, tasks: Tasks, task_id: FromPath[str]) -> JSONResponse[None]:
-        """Delete the task: to every later request it does not exist."""
+        """Delete the task: it does not exist any more, but can be restored."""
         await tasks.delete(request.user.id, task_key(task_id), if_match(request.scope))
         return nothing()
+
+    @post("/{task_id:str}/restore", status_code=200, guards=[task_key_is_possible], **openapi.RESTORE)
+    async def restore(self, request: Request, tasks: Tasks, task_id: FromPath[str]) -> JSONResponse[Task]:
+        """Bring a deleted task back as it was. One that is not deleted is answered as it is, and nothing is written."""
+        task = await tasks.restore(request.user.id, task_key(task_id), if_match(request.scope))
+        return representation(task.revision, task.body)
 
 
 def _page(request: Request, page: Page) -> JSONResponse[list[Task]]:

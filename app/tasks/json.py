@@ -6,7 +6,7 @@ from typing import Any, Final
 import sqlalchemy as sa
 
 HIDDEN: Final = {"deleted_at", "fingerprint"}
-"""Columns that answers leave out."""
+"""Columns that answers leave out, but for when a task was deleted where deleted ones are listed."""
 
 
 class TaskJSON:
@@ -19,6 +19,10 @@ class TaskJSON:
     def columns(self, tasks: sa.FromClause) -> list[sa.ColumnElement[Any]]:
         """Return the columns of `tasks` as a task's JSON has them, in its order; each keeps its name."""
         return [self._written(column, tasks) for column in tasks.c if column.name not in HIDDEN]
+
+    def columns_of_deleted(self, tasks: sa.FromClause) -> list[sa.ColumnElement[Any]]:
+        """Return the same, and when each task was deleted."""
+        return [*self.columns(tasks), tasks.c.deleted_at]
 
     def select(self, tasks: sa.FromClause) -> sa.Select[Any]:
         """Select the revision, id and JSON text of `tasks`, as `body`."""

@@ -18,6 +18,7 @@ WRITABLE: Final = tuple(column for column in TASKS.c if column.name not in SET_B
 """Columns that clients write, under the same names, as often as they like."""
 
 IF_MATCH: Final = sa.bindparam("if_match", type_=sa.ARRAY(sa.BigInteger))
+UNCHANGED: Final = sa.or_(IF_MATCH.is_(None), TASKS.c.revision == sa.any_(IF_MATCH))
 
 
 def assigned(column: sa.Column[Any]) -> str:
@@ -33,7 +34,7 @@ def update_values(values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 class OneTask:
-    """Reads, updates, completes and deletes the task whose `column`, its id or its uid, is the parameter `task_key`."""
+    """What can be done with the task whose `column`, its id or its uid, is the parameter `task_key`."""
 
     def __init__(self, json: TaskJSON, column: sa.Column[Any]) -> None:
         self._json = json
@@ -46,6 +47,7 @@ class OneTask:
         )
         self.complete: Final = Statement.compile("tasks.complete", self._change({"completed": _completed()}))
         self.delete: Final = Statement.compile("tasks.delete", self._change({"deleted_at": sa.func.now()}))
+        self.restore: Final = Statement.compile("tasks.restore", self._restore())
 
     def _get(self) -> sa.Select[Any]:
         task = sa.select(*self._json.columns(TASKS)).where(self._is_task).subquery("task")
@@ -54,26 +56,55 @@ class OneTask:
 
     def _change(self, changes: dict[str, Any]) -> sa.Select[Any]:
         """Write one task, unless it is gone or `if_match` names other revisions; `present` tells which of the two."""
-        unchanged = sa.or_(IF_MATCH.is_(None), TASKS.c.revision == sa.any_(IF_MATCH))
-        bump = (
-            sa.update(USERS)
-            .values(revision=USERS.c.revision + ONE)
-            .where(USERS.c.id == USER_ID, self._of_task(sa.and_(TASKS.c.deleted_at.is_(None), unchanged)))
-            .returning(USERS.c.revision, USERS.c.tasks)
-            .cte("bump")
-        )
+        bump = self._bump(TASKS.c.deleted_at.is_(None))
         row = (
             sa.update(TASKS)
             .values(**changes, revision=bump.c.revision, updated_at=sa.func.now())
-            .where(self._is_task, unchanged)
+            .where(self._is_task, UNCHANGED)
             .returning(*TASKS.c)
             .cte("row")
         )
+        return self._answer(row, TASKS.c.deleted_at.is_(None)).add_cte(logged(bump, row))
+
+    def _restore(self) -> sa.Select[Any]:
+        """Bring a deleted task back, or write nothing and answer with one that is there; `present` as for a change.
+
+        Who meets a task that another request has just brought back, writes it as it is: no row would be no answer.
+        """
+        is_deleted = TASKS.c.deleted_at.is_not(None)
+        bump = self._bump(is_deleted)
+        row = (
+            sa.update(TASKS)
+            .values(
+                deleted_at=sa.null(),
+                revision=sa.case((is_deleted, bump.c.revision), else_=TASKS.c.revision),
+                updated_at=sa.case((is_deleted, sa.func.now()), else_=TASKS.c.updated_at),
+            )
+            .where(self._named, UNCHANGED)
+            .returning(*TASKS.c)
+            .cte("row")
+        )
+        there = sa.select(TASKS).where(self._is_task, UNCHANGED, ~sa.select(bump.c.revision).exists())
+        found = sa.union_all(sa.select(row), there).cte("found")
+        return self._answer(found, sa.true()).add_cte(logged(bump, row))
+
+    def _bump(self, condition: sa.ColumnElement[bool]) -> sa.CTE:
+        """Raise the user's revision, if the condition is true of the task and `if_match` does not name others."""
+        return (
+            sa.update(USERS)
+            .values(revision=USERS.c.revision + ONE)
+            .where(USERS.c.id == USER_ID, self._of_task(sa.and_(condition, UNCHANGED)))
+            .returning(USERS.c.revision, USERS.c.tasks)
+            .cte("bump")
+        )
+
+    def _answer(self, row: sa.CTE, condition: sa.ColumnElement[bool]) -> sa.Select[Any]:
+        """Select the written task; in place of none, nulls and whether there is one of which the condition is true."""
         written = self._json.select(row).subquery("written")
-        present = sa.case((written.c.revision.is_(None), self._of_task(TASKS.c.deleted_at.is_(None))), else_=sa.true())
+        present = sa.case((written.c.revision.is_(None), self._of_task(condition)), else_=sa.true())
         always = sa.select(ONE).subquery("always")
         answer = sa.select(written.c.revision, written.c.body, present.label("present"))
-        return answer.select_from(always.outerjoin(written, sa.true())).add_cte(logged(bump, row))
+        return answer.select_from(always.outerjoin(written, sa.true()))
 
     def _of_task(self, truth: sa.ColumnElement[bool]) -> sa.ScalarSelect[bool]:
         """Whether something is true of the task; null where there is none.

@@ -146,6 +146,15 @@ DELETE: Final = operation(
     parameters=[USER_ID, TASK_ID, IF_MATCH],
     problems=[*EVERY_ROUTE, TaskNotFound, StaleRevision],
 )
+RESTORE: Final = operation(
+    "restoreTask",
+    "Restore a deleted task",
+    success="The task as it is now",
+    example=TASK,
+    headers={"ETag": ETAG},
+    parameters=[USER_ID, TASK_ID, IF_MATCH],
+    problems=[*EVERY_ROUTE, TaskNotFound, StaleRevision],
+)
 
 
 def spell_priorities(document: Any, names: Sequence[str]) -> None:

@@ -1,6 +1,7 @@
 """How requests read and write tasks: one statement a call. Every method names the user, and reaches no other's rows."""
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 import asyncpg
@@ -12,12 +13,13 @@ from app.db.database import Database
 from app.db.names import comment
 from app.http.compression import SMALLEST, Coding
 from app.models import Task, TaskChange
-from app.tasks import cursor, listing
+from app.tasks import cursor, listing, purge
 from app.tasks.errors import IdempotencyKeyReused, StaleRevision, TaskDeleted, TaskNotFound
 from app.tasks.fingerprint import fingerprint
 from app.tasks.key import TaskKey
 from app.tasks.list_cache import ListCache, Page
 from app.tasks.one_task import update_values
+from app.tasks.purge import Purged, Tombstones
 from app.tasks.query import ListQuery
 from app.tasks.statements import TaskStatements
 
@@ -47,6 +49,22 @@ class TaskRepository(SQLAlchemyAsyncRepository[Task]):
         for model in (Task, TaskChange):
             deletion = sa.delete(model).prefix_with(comment("users.erase")).where(model.user_id == user_id)
             await self.session.execute(deletion)
+
+    async def tombstones(
+        self, before: datetime, *, user_id: str | None = None, after: str = "", limit: int
+    ) -> list[tuple[str, Tombstones]]:
+        """Count what was deleted before that moment: of one user, or of the next users whose id is above `after`."""
+        values = (
+            {"before": before, "user_id": user_id} if user_id else {"before": before, "after": after, "limit": limit}
+        )
+        rows = await self.session.execute(purge.OF_USER if user_id else purge.OF_NEXT_USERS, values)
+        return [(row.user_id, Tombstones(row.tasks, row.uids)) for row in rows]
+
+    async def purge(self, user_id: str, before: datetime, limit: int) -> Purged:
+        """Remove the oldest tombstones of the user from before that moment, `limit` at most."""
+        rows = await self.session.execute(purge.PURGE, {"user_id": user_id, "before": before, "limit": limit})
+        row = rows.one()
+        return Purged(row.tasks, row.uids, row.found)
 
 
 class TaskStore:
@@ -146,6 +164,11 @@ class TaskStore:
         """Turn the task into a tombstone. Raises TaskNotFound, StaleRevision."""
         which = {"user_id": user_id, "task_key": key, "if_match": if_match}
         _written(await self._fetch(self._sql.of(key).delete, which), if_match)
+
+    async def restore(self, user_id: str, key: TaskKey, if_match: Sequence[int] | None = None) -> StoredTask:
+        """Bring a deleted task back; one that is there stays as it is. Raises TaskNotFound, StaleRevision."""
+        which = {"user_id": user_id, "task_key": key, "if_match": if_match}
+        return _written(await self._fetch(self._sql.of(key).restore, which), if_match)
 
     async def _unchanged(self, user_id: str, key: TaskKey, if_match: Sequence[int] | None) -> StoredTask:
         task = await self.read(user_id, key)

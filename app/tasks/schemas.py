@@ -15,8 +15,8 @@ CHECKS: Final = {
 }
 
 
-class Task(Struct):
-    """A task, as every answer writes it."""
+class TaskFields(Struct):
+    """What is told of any task."""
 
     id: int
     uid: Annotated[str, key.UID_WRITTEN]
@@ -30,6 +30,12 @@ class Task(Struct):
     created_at: datetime
     updated_at: datetime
     revision: int
+
+
+class Task(TaskFields):
+    """A task, as every answer writes it."""
+
+    deleted_at: Annotated[datetime | UnsetType, rules.DELETED_AT] = UNSET
 
 
 class TaskCreate(Body):

@@ -55,8 +55,9 @@ class TaskStatements:
         shape = listing.shape(query)
         statement = self._pages.get(shape)
         if statement is None:
+            as_json = self._json.columns_of_deleted if query.trash else self._json.columns
             statement = self._pages[shape] = Statement.compile(
-                "tasks.list", listing.page(query, self._json.columns, self._brackets), varying=(USER_ID, KNOWN)
+                "tasks.list", listing.page(query, as_json, self._brackets), varying=(USER_ID, KNOWN)
             )
         return statement
 

@@ -65,6 +65,7 @@ DIRECT: Final = {
     "PUT /api/{user_id}/tasks/{task_id}",
     "DELETE /api/{user_id}/tasks/{task_id}",
     "PATCH /api/{user_id}/tasks/{task_id}/complete",
+    "POST /api/{user_id}/tasks/{task_id}/restore",
 }
 
 

@@ -2,10 +2,10 @@ from datetime import datetime
 
 from msgspec import Struct
 
-from app.tasks.schemas import Task
+from app.tasks.schemas import TaskFields
 
 
-class ChangedTask(Task):
+class ChangedTask(TaskFields):
     """A task as it was after its last write; with `deleted_at` it exists no more."""
 
     deleted_at: datetime | None

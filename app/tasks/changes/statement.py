@@ -30,7 +30,7 @@ def changes(json: TaskJSON) -> Statement:
     reach = sa.func.greatest(SINCE, SNAPSHOT)
     gone = sa.or_(reach > USERS.c.revision, sa.and_(reach > ZERO, reach < USERS.c.floor))
     wanted = sa.and_(~gone, USERS.c.revision > SINCE, USERS.c.revision != sa.all_(KNOWN))
-    columns = [*json.columns(TASKS), TASKS.c.deleted_at]
+    columns = json.columns_of_deleted(TASKS)
     by_log, by_scan = (_contents(found(columns)) for found in (_logged, _scanned))
     contents = sa.case((wanted, sa.case((_log_is_complete(), by_log), else_=by_scan)))
     statement = sa.select(USERS.c.revision, gone.label("gone"), contents.label("contents")).where(USERS.c.id == USER_ID)
