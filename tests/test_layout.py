@@ -45,7 +45,7 @@ def test_a_worker_does_without_what_only_migrations_need() -> None:
 
 def test_the_schemas_have_the_fields_that_the_table_has() -> None:
     shown = [column.name for column in TASKS.c if column.name not in HIDDEN]
-    assert [field.name for field in structs.fields(Task)] == shown
+    assert [field.name for field in structs.fields(Task)] == [*shown, "deleted_at"]
     written = [column.name for column in WRITABLE]
     assert [field.name for field in structs.fields(TaskUpdate)] == written
     assert [field.name for field in structs.fields(TaskCreate) if field.name != "uid"] == written

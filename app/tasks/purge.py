@@ -47,20 +47,23 @@ OF_NEXT_USERS: Final = _of(TASKS.c.user_id > AFTER).order_by(TASKS.c.user_id).li
 def _purge() -> sa.Select[tuple[int, int, int]]:
     """Remove the oldest tombstones of a user, LIMIT at most.
 
-    The deletion asks once more for the age, because another request may have restored a task while this one waited for
-    the user's row. No task is locked before that row, for the deletion gets its first one through the join with it.
+    The deletion asks once more when a task was deleted, because another request may have restored it while this one
+    waited for the user's row. No task is locked before that row, for the deletion gets its first one through the join
+    with it.
     """
     owner = sa.select(USERS.c.id).where(USERS.c.id == USER_ID).with_for_update().cte("owner")
     oldest = (
-        sa.select(TASKS.c.id)
+        sa.select(TASKS.c.id, TASKS.c.deleted_at)
         .where(TASKS.c.user_id == USER_ID, OLD)
         .order_by(TASKS.c.deleted_at, TASKS.c.id)
         .limit(LIMIT)
         .cte("oldest")
     )
+    latest = sa.select(sa.func.max(oldest.c.deleted_at)).scalar_subquery()
     gone = (
         sa.delete(TASKS)
-        .where(TASKS.c.user_id == USER_ID, TASKS.c.user_id == owner.c.id, TASKS.c.id == oldest.c.id, OLD)
+        .where(TASKS.c.user_id == USER_ID, TASKS.c.user_id == owner.c.id)
+        .where(TASKS.c.id == oldest.c.id, TASKS.c.deleted_at <= latest)
         .returning(TASKS.c.user_id, TASKS.c.revision, TASKS.c.uid)
         .cte("gone")
     )
@@ -80,12 +83,12 @@ def _purge() -> sa.Select[tuple[int, int, int]]:
         .returning(USERS.c.revision, USERS.c.tasks)
         .cte("bump")
     )
-    of_no_task = sa.select(TASKS.c.id).where(TASKS.c.user_id == USER_ID, sa.false()).cte("row")
+    no_task = sa.select(sa.cast(sa.null(), sa.BigInteger).label("id")).where(sa.false()).cte("row")
     found = sa.select(sa.func.count()).select_from(oldest).scalar_subquery()
     numbers = sa.select(
         sa.func.count().label("tasks"), sa.func.count(gone.c.uid).label("uids"), found.label("found")
     ).select_from(gone)
-    return numbers.add_cte(logged(bump, of_no_task))
+    return numbers.add_cte(logged(bump, no_task))
 
 
 PURGE: Final = _purge()

@@ -4,6 +4,7 @@ import asyncio
 import json
 import secrets
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import asyncpg
@@ -12,9 +13,9 @@ import pytest
 from app.db import migrations
 from app.db.database import Database
 from app.db.lateral import LateralStatement
-from app.db.statement import Statement
+from app.db.statement import DIALECT, Statement
 from app.settings import Settings
-from app.tasks import cursor, listing
+from app.tasks import cursor, listing, purge
 from app.tasks.query import ListQuery, parse
 from app.tasks.rules import PRIORITIES
 from app.tasks.statements import TaskStatements
@@ -28,6 +29,7 @@ TASKS = 100_000
 BIG_TASKS = 1_000
 LIVE = 50
 NEWEST_FIRST = "tasks_user_id_created_at_id_idx"
+LATEST_DELETION_FIRST = "tasks_user_id_deleted_at_id_idx"
 STATEMENTS = TaskStatements(PRIORITIES)
 GENERIC_AND_CUSTOM = pytest.mark.parametrize("generic", [True, False], ids=["generic", "custom"])
 KEYS = {"by_id": ("id", "tasks_pkey"), "by_uid": ("uid", "tasks_user_id_uid_idx")}
@@ -104,6 +106,16 @@ def assert_walks(top: Node, query: ListQuery) -> None:
     assert ("ROW(created_at, id)" in scan["Index Cond"]) == (query.cursor is not None)
 
 
+def assert_keeps_to_the_trash(top: Node) -> None:
+    """Only the user's tombstones are read; those may be sorted, for nobody has many."""
+    assert LATEST_DELETION_FIRST in indexes_of_tasks(top)
+    assert indexes_of_tasks(top) <= {LATEST_DELETION_FIRST, "tasks_pkey"}
+
+
+def indexes_of_tasks(top: Node) -> set[str]:
+    return {node["Index Name"] for node in nodes(top) if node.get("Index Name", "").startswith("tasks")}
+
+
 async def test_without_an_index_that_fits_the_planner_would_read_the_whole_table(
     connection: asyncpg.Connection,
 ) -> None:
@@ -119,7 +131,9 @@ async def test_no_generic_plan_of_a_list_reads_the_whole_table(connection: async
             planned.add(statement)
             top = await generic_plan(connection, statement)
             assert_confined(top)
-            if query.sort == "created":
+            if query.trash:
+                assert_keeps_to_the_trash(top)
+            elif query.sort == "created":
                 assert_walks(top, query)
 
 
@@ -131,7 +145,7 @@ async def test_no_plan_of_a_list_for_its_own_parameters_reads_the_whole_table(
     for query in queries():
         top = await plan(connection, STATEMENTS.page(query), values(query, user_id))
         assert_confined(top)
-        if query.sort == "created" and whose == "big":
+        if query.sort == "created" and whose == "big" and not query.trash:
             assert_walks(top, query)
 
 
@@ -148,7 +162,7 @@ async def test_no_other_statement_reads_the_whole_table(seeded: Settings, connec
     row = await connection.fetchrow("SELECT id, uid FROM tasks WHERE user_id = $1 LIMIT 1", BIG)
     arguments = {**CHANGES, "user_id": BIG, "known": [], "email": None, "name": None}
     statements = other_statements(seeded)
-    assert len(statements) == 12
+    assert len(statements) == 14
     for name, statement in statements.items():
         column, index = KEYS.get(name.partition(".")[0], (None, None))
         arguments |= {"task_key": column and row[column], "uid": row["uid"]}
@@ -242,6 +256,42 @@ async def test_a_list_reads_no_tombstones(connection: asyncpg.Connection, page: 
 
 
 @GENERIC_AND_CUSTOM
+@pytest.mark.parametrize("page", ["", "&search=x", "&sort=title", "&sort=created", "&sort=updated"])
+async def test_the_trash_reads_nothing_else(connection: asyncpg.Connection, page: str, generic: bool) -> None:
+    user_id = await user_with_tombstones(connection, live=1000 - LIVE)
+    query = parse(f"status=deleted{page}".encode())
+    for statement, arguments in forms(STATEMENTS.page(query), values(query, user_id)):
+        top = await run(connection, statement, arguments, generic=generic)
+        assert indexes_of_tasks(top) == {LATEST_DELETION_FIRST}
+        assert scan_of_tasks(top)["Actual Rows"] == LIVE
+        assert rows_thrown_away(top) == 0
+
+
+async def test_a_removal_of_tombstones_reads_what_it_removes(connection: asyncpg.Connection) -> None:
+    """And the users who have some are found by them, also where nobody else does."""
+    user_id = await user_with_tombstones(connection, live=900)
+    moment = datetime.now(UTC) + timedelta(minutes=1)
+    statements = {
+        "purge": (purge.PURGE, {"user_id": user_id, "before": moment, "limit": 10}),
+        "count": (purge.OF_USER, {"user_id": user_id, "before": moment}),
+        "users": (purge.OF_NEXT_USERS, {"after": "", "before": moment, "limit": 500}),
+    }
+    for name, (core, arguments) in statements.items():
+        compiled = core.compile(dialect=DIALECT)
+        values = [arguments[each] for each in compiled.positiontup or ()]
+        transaction = connection.transaction()
+        await transaction.start()
+        text = await connection.fetchval(f"EXPLAIN (ANALYZE, FORMAT JSON) {compiled}", *values)
+        await transaction.rollback()
+        top = json.loads(text)[0]["Plan"]
+        assert "Seq Scan" not in {node["Node Type"] for node in nodes(top)}, name
+        scans = [node for node in nodes(top) if node.get("Index Name", "").startswith("tasks")]
+        assert LATEST_DELETION_FIRST in {node["Index Name"] for node in scans}
+        read = sum(node["Actual Rows"] * node["Actual Loops"] for node in scans)
+        assert read == {"purge": 10 + 10, "count": 100}.get(name, read)  # found, then removed
+
+
+@GENERIC_AND_CUSTOM
 @pytest.mark.parametrize("name", ["_profile", "_stats"])
 async def test_numbers_count_no_tombstones(
     seeded: Settings, connection: asyncpg.Connection, name: str, generic: bool
@@ -253,14 +303,15 @@ async def test_numbers_count_no_tombstones(
         assert rows_thrown_away(top) == 0
 
 
-async def user_with_tombstones(connection: asyncpg.Connection) -> str:
+async def user_with_tombstones(connection: asyncpg.Connection, live: int = LIVE) -> str:
     user_id = random_user()
     await connection.execute("INSERT INTO users (id) VALUES ($1)", user_id)
     await connection.execute(
         """INSERT INTO tasks (user_id, title, revision, deleted_at)
-           SELECT $1, 'x', n, CASE WHEN n > $2::int THEN now() END FROM generate_series(1, 1000) AS n""",
+           SELECT $1, 'x', n, CASE WHEN n > $2::int THEN now() - n * interval '1 second' END
+           FROM generate_series(1, 1000) AS n""",
         user_id,
-        LIVE,
+        live,
     )
     return user_id
 

@@ -16,8 +16,9 @@ from sqlalchemy.dialects import postgresql
 
 from app.db.database import Database
 from app.db.lateral import LateralStatement
-from app.db.statement import Statement
+from app.db.statement import DIALECT, Statement
 from app.settings import Settings
+from app.tasks import purge
 from app.tasks.rules import PRIORITIES
 from app.tasks.statements import TaskStatements
 from app.users.repository import UserStore
@@ -94,6 +95,13 @@ def test_every_statement_for_several_requests_names_the_user_of_each(statements:
         ), source
         assert not unconfined(part, "p.user_id"), part
         assert "$" not in part, part
+
+
+def test_so_do_those_that_remove_a_users_tombstones() -> None:
+    for statement in (purge.PURGE, purge.OF_USER):
+        compiled = statement.compile(dialect=DIALECT)
+        user_id = f"${(compiled.positiontup or []).index('user_id') + 1}"
+        assert not unconfined(str(compiled), user_id), str(compiled)
 
 
 async def test_so_do_those_of_an_erasure(settings: Settings) -> None:
