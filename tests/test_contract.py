@@ -55,6 +55,7 @@ CAUSES: Final[dict[str, dict[str, Any]]] = {
     "the key's task is deleted": {"headers": {"Idempotency-Key": "for-a-deleted-task"}},
     "a field breaks a rule": {"content": b'{"title": "", "completed": "yes"}'},
     "a parameter breaks a rule": {"params": {"limit": "0"}},
+    "the changes are no longer known": {"params": {"since": str(2**63 - 1)}},
     "there were too many requests": {"limited": True},
     "the database is away": {"away": True},
     "the process ends": {"draining": True},
@@ -193,7 +194,7 @@ async def test_every_answer_is_documented_and_every_documented_answer_is_given(s
 
 async def test_answers_name_their_type_in_the_handlers(service: Service) -> None:
     data = [name for name, (_, path, _) in service.operations.items() if path.startswith("/api/")]
-    assert len(data) == 10
+    assert len(data) == 12
     for name in data:
         assert re.match(rf".*\b{JSONResponse.__name__}\[", str(service.types[name])), name
 

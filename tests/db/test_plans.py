@@ -4,6 +4,7 @@ import asyncio
 import json
 import secrets
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -16,6 +17,8 @@ from app.db.lateral import LateralStatement
 from app.db.statement import DIALECT, Statement
 from app.settings import Settings
 from app.tasks import cursor, listing, purge
+from app.tasks.changes.statement import changes
+from app.tasks.json import TaskJSON
 from app.tasks.query import ListQuery, parse
 from app.tasks.rules import PRIORITIES
 from app.tasks.statements import TaskStatements
@@ -339,3 +342,66 @@ async def test_a_write_to_a_table_without_gaps_stays_on_its_page(connection: asy
     assert {row["relname"]: row["n_tup_upd"] for row in updated} == {"tasks": 500, "users": 500}
     for row in updated:
         assert row["n_tup_hot_upd"] >= 490, row
+
+
+DELTA = changes(TaskJSON(PRIORITIES))
+
+
+def since(revision: int) -> dict[str, Any]:
+    return {"user_id": BIG, "since": revision, "snapshot": 0, "limit": 50, "known": []}
+
+
+def loops(top: Node, table: str) -> list[int]:
+    """How often each scan of a table ran."""
+    return [node["Actual Loops"] for node in nodes(top) if node.get("Relation Name") == table]
+
+
+async def test_changes_are_confined_to_the_user_however_they_are_found(connection: asyncpg.Connection) -> None:
+    for statement, arguments in forms(DELTA, since(1)):
+        for top in (await generic_plan(connection, statement), await plan(connection, statement, arguments)):
+            assert_confined(top)
+
+
+@GENERIC_AND_CUSTOM
+async def test_that_nothing_changed_is_read_off_the_row_of_the_user(
+    connection: asyncpg.Connection, generic: bool
+) -> None:
+    revision = await connection.fetchval("SELECT revision FROM users WHERE id = $1", BIG)
+    top = await run(connection, DELTA, since(revision), generic=generic)
+    assert (loops(top, "users"), set(loops(top, "tasks")), set(loops(top, "task_changes"))) == ([1], {0}, {0})
+
+
+@GENERIC_AND_CUSTOM
+async def test_changes_in_the_log_are_read_one_by_one_and_no_other_task_is(
+    connection: asyncpg.Connection, generic: bool
+) -> None:
+    async with rolled_back(connection):
+        revision = await connection.fetchval(
+            "UPDATE users SET tasks = 6000, revision = revision + 3 WHERE id = $1 RETURNING revision", BIG
+        )
+        await connection.execute(
+            """WITH written AS (
+                   UPDATE tasks SET revision = $2::bigint - 3 + place FROM (
+                       SELECT id, row_number() OVER () AS place FROM (
+                           SELECT id FROM tasks WHERE user_id = $1 AND deleted_at IS NULL LIMIT 3
+                       ) AS three
+                   ) AS chosen
+                   WHERE tasks.user_id = $1 AND tasks.id = chosen.id RETURNING tasks.id, tasks.revision
+               )
+               INSERT INTO task_changes SELECT $1, revision % 10000, revision, id FROM written""",
+            BIG,
+            revision,
+        )
+        top = await run(connection, DELTA, since(revision - 3), generic=generic)
+    assert sorted(loops(top, "tasks")) == [0, 3]
+    assert sorted(loops(top, "task_changes")) == [3, 3]
+
+
+@asynccontextmanager
+async def rolled_back(connection: asyncpg.Connection) -> AsyncIterator[None]:
+    transaction = connection.transaction()
+    await transaction.start()
+    try:
+        yield
+    finally:
+        await transaction.rollback()
