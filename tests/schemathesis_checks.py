@@ -55,6 +55,7 @@ REFUSED: Final = (
     Rule("Must be tags of 1 to 50 characters", "No text may contain U+0000", lambda tags: any("\0" in t for t in tags)),
     Rule("Must be in the years 1900 to 2999", "Years 1900 to 2999", is_outside_of_years),
     Rule("Must be an RFC 3339 date-time or a date", "without leap seconds", is_no_moment_for_python),
+    Rule("Must not be deleted without", "`deleted` is for `status=deleted`", lambda sort: sort == "deleted"),
     Rule("Is not a cursor of this list", "opaque, from its Link header", lambda _: True),
     Rule("Belongs to a list in another order", "for the same sort and order", lambda _: True),
 )
