@@ -13,6 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.db import coalesce, url
 from app.db.connections import Connections
 from app.db.deadline import Deadline
+from app.db.decision import Decide, Decision, Decisions
 from app.db.engine import create_engine
 from app.db.failures import AnswerLost, StatementOutdated, retry, was_refused
 from app.db.statement import USER_ID, Preparation, Statement
@@ -38,6 +39,7 @@ class Database:
         self._writes = UserTurns(settings.database_writes_per_user, waiting)
         self._reads = UserTurns(settings.database_reads_per_user or max(1, size // 2), waiting)
         self._preparation = Preparation(settings.database_statements, pooled=address.pooled)
+        self._decisions = Decisions(self._connections, self._preparation)
         self._timeout = settings.database_timeout
         self._budget = max(settings.database_timeout, settings.database_cold_start_timeout)
         self._coalescer = coalesce.Coalescer(self._connections.turns, self._reads, self._ask, self._ask_for_several)
@@ -84,6 +86,19 @@ class Database:
                 if was_refused(error):
                     raise
                 raise AnswerLost from error
+
+    async def decide(
+        self, by: Decision, user_id: str, values: Mapping[str, Any], decide: Decide
+    ) -> list[asyncpg.Record]:
+        """Lock the user's row, read with `values`, and write what `decide` makes of that; return the rows written.
+
+        It counts as one of the user's writes, and is begun anew where that can help. Raises what `fetch` raises.
+        """
+        attempt = partial(self._decisions.attempt, by, user_id, values, decide)
+        async with asyncio.timeout(self._budget), self._writes.turn(user_id), self._connections.turns:
+            written = await retry(attempt)
+        self._budget = self._timeout
+        return written
 
     async def close(self) -> None:
         await self._coalescer.close()
