@@ -7,7 +7,7 @@ import threading
 from multiprocessing import parent_process
 from typing import Any, Final
 
-from litestar import Litestar
+from litestar import Litestar, Router
 from litestar.datastructures import State
 from litestar.di import Provide
 from litestar.exceptions import HTTPException
@@ -32,6 +32,9 @@ from app.ratelimit.limiter import RateLimiter
 from app.server import Lifecycle
 from app.settings import Settings, get_settings
 from app.tasks.aliases import own_address
+from app.tasks.batch.controller import BatchController
+from app.tasks.batch.openapi import describe_operations
+from app.tasks.batch.repository import BatchStore
 from app.tasks.changes.controller import ChangesController
 from app.tasks.changes.feed import ChangeFeed
 from app.tasks.controller import TaskController
@@ -64,6 +67,7 @@ def create_app(settings: Settings | None = None) -> Litestar:
         envelope=settings.list_envelope,
     )
     changes = ChangeFeed(database, priority_names=settings.priority_names, compress=settings.compress_lists)
+    batches = BatchStore(database, priority_names=settings.priority_names)
     users = UserStore(database, priority_names=settings.priority_names)
     verifier = TokenVerifier(settings, database)
     limiter = RateLimiter(settings)
@@ -80,6 +84,7 @@ def create_app(settings: Settings | None = None) -> Litestar:
         route_handlers=[
             TaskController,
             ChangesController,
+            Router("", route_handlers=[BatchController], request_max_body_size=settings.max_batch_bytes),
             UserController,
             health.service,
             health.health,
@@ -88,6 +93,7 @@ def create_app(settings: Settings | None = None) -> Litestar:
             assets.asset,
         ],
         dependencies={
+            "batches": Provide(lambda: batches, use_cache=True, sync_to_thread=False),
             "changes": Provide(lambda: changes, use_cache=True, sync_to_thread=False),
             "tasks": Provide(lambda: tasks, use_cache=True, sync_to_thread=False),
             "users": Provide(lambda: users, use_cache=True, sync_to_thread=False),
@@ -108,6 +114,7 @@ def create_app(settings: Settings | None = None) -> Litestar:
         app.on_startup.append(metrics.start)
         app.on_shutdown.append(metrics.stop)
     openapi.finish(app)
+    describe_operations(app.openapi_schema)
     name_priorities(app.openapi_schema, settings.priority_names)
     spell_priorities(app.openapi_schema, settings.priority_names)
     if settings.list_envelope:

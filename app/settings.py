@@ -93,6 +93,8 @@ class Settings:
     """Pack lists of 1 KiB and more with zstd or gzip for clients that accept it; off behind a proxy that does so."""
     max_body_bytes: Annotated[int, Meta(ge=1024, le=2**24)] = 64 * 1024
     """Largest request body, in bytes; longer ones are answered 413."""
+    max_batch_bytes: Annotated[int, Meta(ge=1024, le=2**24)] = 1024 * 1024
+    """The same for a batch of operations."""
     max_header_bytes: Annotated[int, Meta(ge=1024, le=2**20)] = 16 * 1024
     """Largest head of a request, its address and headers, in bytes; longer ones are answered 431."""
     max_header_fields: Annotated[int, Meta(ge=16, le=1000)] = 100

@@ -16,6 +16,7 @@ from app.errors import MEDIA_TYPE, ProblemDetails
 from app.http.answers import JSONResponse
 from app.quotas import Limit
 from app.settings import PriorityCase, Settings
+from app.tasks.batch.schemas import BatchProblem
 from tests.conftest import client_of, random_user, running
 
 TASK: Final = {
@@ -32,6 +33,7 @@ BODIES: Final[dict[str, Any]] = {
     "putTask": TASK,
     "updateTask": {"description": None, "due_date": None, "tags": None},
     "completeTask": {"completed": False},
+    "runBatch": {"operations": [{"op": "put", "uid": "one-of-a-batch", "data": TASK}, {"op": "delete", "id": 9}]},
 }
 
 CAUSES: Final[dict[str, dict[str, Any]]] = {
@@ -53,6 +55,7 @@ CAUSES: Final[dict[str, dict[str, Any]]] = {
     "the key was used for another task": {"headers": {"Idempotency-Key": "for-another-task"}},
     "the key's task is there": {"headers": {"Idempotency-Key": "for-this-task"}},
     "the key's task is deleted": {"headers": {"Idempotency-Key": "for-a-deleted-task"}},
+    "an operation is refused": {"content": b'{"operations": [{"op": "patch", "id": 1, "base": 1, "data": {}}]}'},
     "a field breaks a rule": {"content": b'{"title": "", "completed": "yes"}'},
     "a parameter breaks a rule": {"params": {"limit": "0"}},
     "the changes are no longer known": {"params": {"since": str(2**63 - 1)}},
@@ -136,7 +139,9 @@ class Service:
         expected = get_args(annotation)[0] if get_args(annotation) else annotation
         if operation == "listTasks" and self.settings.list_envelope:
             expected = defstruct("TaskList", [(self.settings.list_envelope, expected)])
-        decoded = json.decode(answer.content, type=ProblemDetails if answer.is_error else expected, strict=True)
+        if answer.is_error:
+            expected = BatchProblem if answer.json()["code"] == "batch_conflict" else ProblemDetails
+        decoded = json.decode(answer.content, type=expected, strict=True)
         assert keys(to_builtins(decoded)) == keys(answer.json())
         if answer.is_error:
             assert decoded.status == answer.status_code
@@ -162,7 +167,7 @@ def keys(value: Any) -> Any:
 async def service(request: pytest.FixtureRequest, settings: Settings) -> AsyncIterator[Service]:
     configuration: tuple[PriorityCase, str | None] = request.param
     case, envelope = configuration
-    settings = replace(settings, priority_case=case, list_envelope=envelope)
+    settings = replace(settings, priority_case=case, list_envelope=envelope, max_batch_bytes=settings.max_body_bytes)
     async with AsyncExitStack() as stack:
         silent = stack.enter_context(socket.socket())
         silent.bind(("127.0.0.1", 0))  # and nobody listens

@@ -23,6 +23,7 @@ NAMES: Final = {
     "eraseAccount": "DELETE /api/{user_id}",
     "getStats": "GET /api/{user_id}/stats",
     "listChanges": "GET /api/{user_id}/tasks/changes",
+    "runBatch": "POST /api/{user_id}/tasks/batch",
     "listTasks": "GET /api/{user_id}/tasks",
     "createTask": "POST /api/{user_id}/tasks",
     "getTask": "GET /api/{user_id}/tasks/{task_id}",
@@ -178,7 +179,9 @@ def test_every_error_is_a_problem_with_its_own_example(document: dict[str, Any])
             if status >= "400":
                 assert list(response["content"]) == [MEDIA_TYPE]
                 content = response["content"][MEDIA_TYPE]
-                assert content["schema"] == {"$ref": "#/components/schemas/ProblemDetails"}
+                has_results = (operation["operationId"], status) == ("runBatch", "409")
+                details = "BatchProblem" if has_results else "ProblemDetails"
+                assert content["schema"] == {"$ref": f"#/components/schemas/{details}"}
                 assert content["example"]["status"] == int(status)
             elif status in {"204", "304"}:
                 assert "content" not in response
@@ -199,7 +202,8 @@ def test_bodies_are_required_but_to_complete_a_task(document: dict[str, Any]) ->
         for _, operation in operations(document)
         if "requestBody" in operation
     }
-    assert required == {"createTask": True, "putTask": True, "updateTask": True, "completeTask": False}
+    always = dict.fromkeys(("createTask", "putTask", "runBatch", "updateTask"), True)
+    assert required == {**always, "completeTask": False}
 
 
 def test_every_answer_and_every_body_has_an_example_that_fits_its_schema(document: dict[str, Any]) -> None:
@@ -242,7 +246,7 @@ def test_large_integers_are_marked_for_typed_languages(document: dict[str, Any])
 
 
 def test_what_an_answer_always_has_is_required(document: dict[str, Any]) -> None:
-    inputs = {"TaskCreate", "TaskUpdate", "Completion"}
+    inputs = {"Batch", "TaskCreate", "TaskUpdate", "Completion", "PutOperation", "PatchOperation", "DeleteOperation"}
     for name, schema in document["components"]["schemas"].items():
         if name not in inputs and "properties" in schema:
             optional = {"deleted_at"} if name == "Task" else set()  # only the trash has it

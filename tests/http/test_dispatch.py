@@ -60,6 +60,7 @@ DIRECT: Final = {
     "GET /api/{user_id}/tasks",
     "POST /api/{user_id}/tasks",
     "GET /api/{user_id}/tasks/changes",
+    "POST /api/{user_id}/tasks/batch",
     "GET /api/{user_id}/tasks/{task_id}",
     "PATCH /api/{user_id}/tasks/{task_id}",
     "PUT /api/{user_id}/tasks/{task_id}",
