@@ -160,7 +160,7 @@ class Database:
 
         It counts as one of the user's writes, and is begun anew where that can help. Raises what `fetch` raises.
         """
-        execution = Execution(by.lock.name) if self._observed else None
+        execution = Execution(by.name) if self._observed else None
 
         async def attempt() -> list[asyncpg.Record]:
             if execution is not None:

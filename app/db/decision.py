@@ -44,8 +44,9 @@ class Lock:
 
 
 class Decision(NamedTuple):
-    """The statements of one kind of write."""
+    """The statements of one kind of write; `name` is for people."""
 
+    name: str
     lock: Lock
     read: Statement
     write: Statement

@@ -27,6 +27,7 @@ def statements(priority_names: Sequence[str]) -> Decision:
     """Compile them."""
     json = TaskJSON(priority_names)
     return Decision(
+        "tasks.batch",
         Lock("tasks.batch.lock", _lock),
         Statement.compile("tasks.batch.read", _read(json)),
         Statement.compile("tasks.batch", _write(json)),
