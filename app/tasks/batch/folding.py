@@ -1,6 +1,6 @@
 """What the operations of a batch come to, without a database: operations in order, at most one written row a task.
 
-An operation that would change nothing is fine, whatever its `base`: so a batch that is sent again does no harm.
+Operations that would leave a task as it is are fine, whatever their `base`, so that a batch may be sent again.
 """
 
 from collections.abc import Iterable, Sequence
@@ -23,38 +23,53 @@ class Stored(Struct, frozen=True):
     body: str
 
 
+State = tuple[dict[str, Any] | None, bool]
+"""The values of a task, None where there is none, and whether it is deleted."""
+
+
 class Slot:
     """A task that operations name, as those so far leave it; without `values` there is none."""
 
-    __slots__ = ("created_with", "deleted", "stored", "uid", "values")
+    __slots__ = ("created_with", "deleted", "settled", "stored", "uid", "values")
 
     def __init__(self, stored: Stored | None, uid: str | None) -> None:
         self.stored = stored
         self.uid = uid
-        self.values = stored.values if stored else None
+        self.values, self.deleted = self._before
         self.created_with: dict[str, Any] = {}
-        self.deleted = stored.deleted if stored else False
+        self.settled = False
+        """Whether all of its operations together leave the task as it is."""
 
     @property
-    def alive(self) -> bool:
-        """Whether the task is there and not deleted."""
-        return self.values is not None and not self.deleted
+    def _before(self) -> State:
+        return (self.stored.values, self.stored.deleted) if self.stored else (None, False)
 
     @property
     def changed(self) -> bool:
         """Whether it is to be written."""
-        before = (self.stored.values, self.stored.deleted) if self.stored else (None, False)
-        return (self.values, self.deleted) != before
+        return (self.values, self.deleted) != self._before
+
+    def settle(self, operations: Iterable[Operation]) -> None:
+        """Find out whether there is nothing to do, as when they have been carried out before."""
+        state = self._before
+        for operation in operations:
+            state = _after(state, operation)
+        self.settled = state == self._before
 
     def apply(self, operation: Operation) -> Status:
         """Carry out an operation, or refuse it.
 
         `base` is compared with what is stored: earlier operations of the same batch are the client's own.
         """
-        after = self._after(operation)
-        if after is None:
+        if self.settled:
+            return "ok"
+        alive = self.values is not None and not self.deleted
+        can_be_put = self.values is not None or self.uid is not None
+        if (operation.op == "patch" and not alive) or (operation.op == "put" and not can_be_put):
             return "missing"
-        if after == (self.values, self.deleted):
+        state = (self.values, self.deleted)
+        after = _after(state, operation)
+        if after == state:
             return "ok"
         if operation.base is not None and self.stored is not None and self.stored.revision > operation.base:
             return "conflict"
@@ -63,16 +78,17 @@ class Slot:
         self.values, self.deleted = after
         return "ok"
 
-    def _after(self, operation: Operation) -> tuple[dict[str, Any] | None, bool] | None:
-        """Return the values and whether they are deleted, None where there is nothing to apply the operation to."""
-        match operation.op:
-            case "delete":
-                return self.values, self.deleted or self.values is not None
-            case "put":
-                can_be_created = self.values is not None or self.uid is not None
-                return (operation.values, False) if can_be_created else None
-            case "patch":
-                return ({**(self.values or {}), **operation.values}, False) if self.alive else None
+
+def _after(state: State, operation: Operation) -> State:
+    """Return what an operation makes of a task, refused or not."""
+    values, _ = state
+    match operation.op:
+        case "delete":
+            return values, values is not None
+        case "put":
+            return operation.values, False
+        case "patch":
+            return {**(values or {}), **operation.values}, False
 
 
 class Outcome(Struct, frozen=True):
@@ -99,15 +115,20 @@ def fold(operations: Iterable[Operation], stored: Iterable[Stored], *, atomic: b
         slot = slots.setdefault(task.id, Slot(task, task.uid))  # what is named by id and by uid comes twice
         if task.uid is not None:
             slots[task.uid] = slot
-    outcomes = []
+    groups: dict[Slot, list[Operation]] = {}
+    named: list[tuple[Operation, Slot | None]] = []
     for operation in operations:
         key = operation.key
-        if key is None:
-            outcomes.append(Outcome(operation, "invalid"))
-            continue
-        slot = slots.setdefault(key, Slot(None, key if isinstance(key, str) else None))
-        outcomes.append(Outcome(operation, "invalid" if operation.errors else slot.apply(operation), slot))
+        found = None if key is None else slots.setdefault(key, Slot(None, key if isinstance(key, str) else None))
+        named.append((operation, found))
+        if found is not None:
+            groups.setdefault(found, []).extend([] if operation.errors else [operation])
+    for slot, group in groups.items():
+        slot.settle(group)
+    outcomes = [
+        Outcome(operation, "invalid" if slot is None or operation.errors else slot.apply(operation), slot)
+        for operation, slot in named
+    ]
     refused = atomic and any(outcome.status != "ok" for outcome in outcomes)
-    named = {id(outcome.slot): outcome.slot for outcome in outcomes if outcome.slot is not None}
-    writes = [] if refused else [slot for slot in named.values() if slot.changed]
+    writes = [] if refused else [slot for slot in groups if slot.changed]
     return Plan(outcomes, writes, refused)
