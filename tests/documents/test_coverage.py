@@ -20,6 +20,7 @@ RUN_BY = {
     ("docs/deployment.md", "sql"): "tests/deployment/test_roles.py",
     ("docs/development.md", "python"): "tests/documents/test_migrations.py",
     ("docs/operations.md", "ini"): "tests/operations/drill.py",
+    ("docs/operations.md", "promql"): "tests/operations/test_alerts.py",
     ("docs/operations.md", "sql"): "tests/operations/drill.py",
     ("docs/scaling.md", "sql"): "tests/documents/test_sql.py",
     ("docs/security.md", "caddyfile"): "tests/documents/proxies.py",

@@ -37,6 +37,8 @@ def check_litestar(words: Words) -> None:
 def check_python(words: Words) -> None:
     if words[:3] == ("python3", "-m", "venv"):
         return  # the next test runs it
+    if words[1] == "docs/operations/dashboard.py":
+        return  # tests/operations/test_alerts.py compares what it builds
     if words[1] == "docs/operations/capacity.py":
         subprocess.run([sys.executable, *words[1:]], cwd=ROOT, check=True, capture_output=True)
         return
@@ -116,6 +118,16 @@ def run_by_the_drill(words: Words) -> None:
     assert any(words in commands(Block("", 0, "bash", block)) for block in taken)
 
 
+def run_on_a_log(words: Words) -> None:
+    """tests/faults/test_alerts.py takes each of these out of the page by a text that stands in it."""
+    text = (ROOT / "tests" / "faults" / "test_alerts.py").read_text()
+    assert any(code in text for code in re.findall(r'"[a-z_ ]+"|\.status == \d+', words[2]))
+
+
+def check_promtool(words: Words) -> None:
+    assert all((ROOT / word).is_file() for word in words[3:])  # tests/operations/test_alerts.py lets it run
+
+
 def check_verification(words: Words) -> None:
     """The program of the embedded PostgreSQL 18.4 crashes when asked for its version, so it cannot be run."""
     backup = next(words for words in COMMANDS if words[0] == "pg_basebackup")
@@ -147,6 +159,7 @@ CHECKS: Final[dict[str, Callable[[Words], None]]] = DEPLOYING | {
     "apt-get": check_apt_get,
     "curl": run_by_the_test_of_the_readme,
     "echo": run_by_the_drill,
+    "jq": run_on_a_log,
     "lint-imports": check_lint,
     "litestar": check_litestar,
     "locust": check_locust,
@@ -160,6 +173,7 @@ CHECKS: Final[dict[str, Callable[[Words], None]]] = DEPLOYING | {
     "pg_verifybackup": check_verification,
     "pip": check_pip,
     "podman": check_podman,
+    "promtool": check_promtool,
     "pytest": check_pytest,
     "python": check_python,
     "python3": check_python,
