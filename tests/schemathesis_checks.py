@@ -70,6 +70,8 @@ ACCEPTED: Final[Mapping[str, tuple[str, Callable[[Any], Any]]]] = {
 IGNORED: Final[Mapping[str, str]] = {"if-none-match": "Anything else is ignored"}
 """Headers that mean nothing where they do not fit their schema, and the words for it."""
 
+UNKNOWN: Final = "Names without meaning are ignored"
+
 
 @schemathesis.check
 def refuses_nothing_valid_without_a_word(_: CheckContext, response: Response, case: Case[Any]) -> None:
@@ -82,7 +84,8 @@ def refuses_nothing_valid_without_a_word(_: CheckContext, response: Response, ca
         assert response.json()["code"] == "malformed_idempotency_key"
         assert not is_uid(case.headers["Idempotency-Key"].strip('"')), "Of the schema, and not of digits only"
     if response.status_code == 410:
-        assert case.method == "POST", "Only a create can meet its own task's tombstone"
+        is_create = case.method == "POST"  # which has met its own task's tombstone
+        assert is_create or any(case.query.get(name) for name in ("since", "snapshot")), "From 0 on all can be told"
     if response.status_code == 422:
         for error in response.json()["errors"]:
             values: Any = case.query if error["field"] in case.query else case.body
@@ -98,6 +101,8 @@ def accepts_nothing_invalid_without_a_word(context: CheckContext, response: Resp
         schema = validator("TaskCreate" if case.method == "POST" else "TaskUpdate")
         if schema.is_valid({name: in_schema(name, value) for name, value in case.body.items()}):
             return None
+    if response.status_code < 400 and case.query.keys() - {parameter.name for parameter in case.operation.query}:
+        return None  # a name without meaning in the query string, for which UNKNOWN has words
     sent = case.headers
     case.headers = CaseInsensitiveDict({name: sent[name] for name in sent if name.lower() not in IGNORED})
     try:

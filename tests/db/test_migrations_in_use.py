@@ -102,7 +102,7 @@ def test_long_transaction_ends_the_migration_with_one_sentence_and_nothing_is_le
         with pytest.raises(MigrationError, match=r"^A migration gave up waiting for a lock [^\n]*\.$"):
             upgrade(COLUMN)
         migrated.execute(f"SET lock_timeout = '1s'; {WRITE.format('still possible')}")
-    assert migrated.tables() == {"tasks", "users", "tasks_version"}
+    assert migrated.tables() == {"tasks", "task_changes", "users", "tasks_version"}
     assert migrated.query(VERSION) == [(LATEST,)]
     migrated.commands().check()
     upgrade(COLUMN)

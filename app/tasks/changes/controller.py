@@ -8,7 +8,7 @@ from app.http.compression import accepted
 from app.http.headers import has_weak_tag, if_none_match
 from app.tasks.changes import openapi
 from app.tasks.changes.feed import ChangeFeed
-from app.tasks.changes.schemas import Changes
+from app.tasks.changes.schemas import ChangeList
 from app.tasks.changes.since import parse
 
 
@@ -21,10 +21,11 @@ class ChangesController(Controller):
     @get(**openapi.CHANGES)
     async def list_changes(
         self, request: StrictRequest[Caller], changes: NamedDependency[ChangeFeed]
-    ) -> JSONResponse[Changes]:
+    ) -> JSONResponse[ChangeList]:
         """Every task written after `since`, deleted ones included. Follow `next`, then go on from `revision`.
 
-        Applied in order, the pages turn a copy at `since` into the user's tasks, whatever was written meanwhile.
+        Names without meaning are ignored. Applied in order, the pages turn a copy at `since` into the user's tasks,
+        whatever was written meanwhile.
         """
         asked = parse(request.scope["query_string"])
         known = if_none_match(request.scope)

@@ -11,7 +11,7 @@ class ChangedTask(TaskFields):
     deleted_at: datetime | None
 
 
-class Changes(Struct):
+class ChangeList(Struct):
     """A page of changes, the revision that it brings a client to, and the path of the next page if there is one."""
 
     changes: list[ChangedTask]
