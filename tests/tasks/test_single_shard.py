@@ -18,6 +18,7 @@ from app.db.database import Database
 from app.db.lateral import LateralStatement
 from app.db.statement import Statement
 from app.settings import Settings
+from app.tasks.batch.statements import statements as statements_of_batches
 from app.tasks.rules import PRIORITIES
 from app.tasks.statements import TaskStatements
 from app.users.repository import UserStore
@@ -53,7 +54,7 @@ def unconfined(sql: str, user_id: str) -> list[str]:
     inserted = [
         f"INSERT INTO {table}"
         for table, rest in re.findall(r"INSERT INTO (\w+) (.*)", sql, flags=re.DOTALL)
-        if not re.match(rf"\({KEYS[table]}, [^)]*\)\s+(?:VALUES \(|SELECT ){parameter}", rest)
+        if not re.match(rf"\({KEYS[table]}(?:, [^)]*)?\)\s+(?:VALUES \(|SELECT ){parameter}", rest)
     ]
     return read + inserted
 
@@ -65,10 +66,17 @@ def statements_of(store: object) -> Iterator[Statement]:
 @pytest.fixture(scope="module")
 def statements(settings: Settings) -> list[Statement]:
     tasks = TaskStatements(PRIORITIES)
+    batch = statements_of_batches(PRIORITIES)
     database = Database(settings)
     users = UserStore(database, priority_names=PRIORITIES)
     of_tasks = (tasks, tasks.by_id, tasks.by_uid)
-    return [*chain(*map(statements_of, of_tasks)), *statements_of(users), *{tasks.page(query) for query in queries()}]
+    return [
+        batch.read,
+        batch.write,
+        *chain(*map(statements_of, of_tasks)),
+        *statements_of(users),
+        *{tasks.page(query) for query in queries()},
+    ]
 
 
 def test_every_statement_names_the_user_for_every_table(statements: list[Statement]) -> None:
@@ -94,6 +102,14 @@ def test_every_statement_for_several_requests_names_the_user_of_each(statements:
         ), source
         assert not unconfined(part, "p.user_id"), part
         assert "$" not in part, part
+
+
+def test_so_does_the_lock_of_a_batch_with_an_id_and_nothing_else() -> None:
+    lock = statements_of_batches(PRIORITIES).lock
+    assert not unconfined(lock.text("someone"), "'someone'")
+    for text in ("", "o'neill", "a; b", "a" * 129, "a\\", "$1", "é"):
+        with pytest.raises(ValueError, match="not the id of a user"):
+            lock.text(text)
 
 
 async def test_so_do_those_of_an_erasure(settings: Settings) -> None:
