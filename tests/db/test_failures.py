@@ -32,6 +32,7 @@ ROUTES: list[tuple[str, str, Any]] = [
     ("GET", "/api/me", None),
     ("GET", "/api/me/stats", None),
     ("DELETE", "/api/me", None),
+    ("POST", f"{TASKS}/batch", {"operations": [{"op": "delete", "id": 1}]}),
 ]
 
 

@@ -17,6 +17,7 @@ from app.db.lateral import LateralStatement
 from app.db.statement import DIALECT, Statement
 from app.settings import Settings
 from app.tasks import cursor, listing, purge
+from app.tasks.batch.statements import statements as statements_of_batches
 from app.tasks.changes.statement import changes
 from app.tasks.json import TaskJSON
 from app.tasks.query import ListQuery, parse
@@ -177,6 +178,39 @@ async def test_no_other_statement_reads_the_whole_table(seeded: Settings, connec
                 used = {node["Index Name"] for node in nodes(top) if "Index Name" in node}
                 assert index in used, name
                 assert used <= {index, "users_pkey"}, name
+
+
+@GENERIC_AND_CUSTOM
+@pytest.mark.parametrize("named_by", ["ids", "uids"])
+async def test_a_batch_touches_the_tasks_that_it_names_and_no_others(
+    connection: asyncpg.Connection, named_by: str, generic: bool
+) -> None:
+    """Of a user with very many tasks; and each is found through the index of its name."""
+    batch = statements_of_batches(PRIORITIES)
+    rows = await connection.fetch("SELECT id, uid FROM tasks WHERE user_id = $1 LIMIT 60", BIG)
+    names = {"ids": [row["id"] for row in rows], "uids": [row["uid"] for row in rows]}
+    values: dict[str, Any] = {"user_id": BIG, "ids": [], "uids": [], named_by: names[named_by]}
+    top = await run(connection, batch.read, values, generic=generic)
+    assert_confined(top)
+    assert_touches(top, len(rows))
+    given = [{"id": row["id"], "title": "x", "priority": 1, "tags": [], "completed": False} for row in rows]
+    new = [{"uid": f"of-a-batch-{n}", "title": "x", "priority": 1, "tags": [], "completed": False} for n in range(40)]
+    written = [{**row, "revision": n, "deleted": False} for n, row in enumerate([*given, *new], start=2**40)]
+    values = {"user_id": BIG, "ids": names["ids"], "rows": json.dumps(written), "revision": 2**40 + 99, "created": 40}
+    transaction = connection.transaction()
+    await transaction.start()
+    top = await run(connection, batch.write, values, generic=generic)
+    await transaction.rollback()
+    assert_confined(top)
+    assert_touches(top, len(rows))
+
+
+def assert_touches(top: Node, most: int) -> None:
+    """No more rows of tasks are read than that, not even to be thrown away."""
+    scans = [node for node in nodes(top) if node.get("Relation Name") == "tasks" and "Scan" in node["Node Type"]]
+    assert scans
+    read = sum(node["Actual Loops"] * (node["Actual Rows"] + node.get("Rows Removed by Filter", 0)) for node in scans)
+    assert read == most
 
 
 async def test_each_of_several_requests_is_planned_like_one_by_itself(

@@ -129,6 +129,21 @@ async def test_what_needs_no_data_asks_the_database_nothing(
     assert (relay.statements, relay.round_trips, relay.connections) == (0, 0, 0)
 
 
+async def test_a_batch_of_100_is_four_round_trips_and_one_that_changes_nothing_three(
+    counted: tuple[Relay, httpx.AsyncClient],
+) -> None:
+    relay, client = counted
+    for title, round_trips in (("first", None), ("second", 4), ("second", 3)):  # the first one learns the types
+        new = [{"op": "put", "uid": f"{title}-task-{n}", "data": {"title": title}} for n in range(60)]
+        old = [{"op": "patch", "uid": f"first-task-{n}", "data": {"title": title}} for n in range(20)]
+        gone = [{"op": "delete", "uid": f"first-task-{n}"} for n in range(20, 40)]
+        relay.reset()
+        answer = await client.post(f"{TASKS}/batch", json={"operations": [*new, *old, *gone]})
+        assert {result["status"] for result in answer.json()["results"]} == {"ok"}
+        if round_trips:
+            assert (relay.statements, relay.round_trips, relay.connections) == (round_trips, round_trips, 0)
+
+
 async def test_erasure_is_one_transaction_of_three_statements(counted: tuple[Relay, httpx.AsyncClient]) -> None:
     relay, client = counted
     await client.delete("/api/me")

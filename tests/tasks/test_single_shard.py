@@ -19,6 +19,7 @@ from app.db.lateral import LateralStatement
 from app.db.statement import DIALECT, Statement
 from app.settings import Settings
 from app.tasks import purge
+from app.tasks.batch.statements import statements as statements_of_batches
 from app.tasks.rules import PRIORITIES
 from app.tasks.statements import TaskStatements
 from app.users.repository import UserStore
@@ -54,7 +55,7 @@ def unconfined(sql: str, user_id: str) -> list[str]:
     inserted = [
         f"INSERT INTO {table}"
         for table, rest in re.findall(r"INSERT INTO (\w+) (.*)", sql, flags=re.DOTALL)
-        if not re.match(rf"\({KEYS[table]}, [^)]*\)\s+(?:VALUES \(|SELECT ){parameter}", rest)
+        if not re.match(rf"\({KEYS[table]}(?:, [^)]*)?\)\s+(?:VALUES \(|SELECT ){parameter}", rest)
     ]
     return read + inserted
 
@@ -66,10 +67,17 @@ def statements_of(store: object) -> Iterator[Statement]:
 @pytest.fixture(scope="module")
 def statements(settings: Settings) -> list[Statement]:
     tasks = TaskStatements(PRIORITIES)
+    batch = statements_of_batches(PRIORITIES)
     database = Database(settings)
     users = UserStore(database, priority_names=PRIORITIES)
     of_tasks = (tasks, tasks.by_id, tasks.by_uid)
-    return [*chain(*map(statements_of, of_tasks)), *statements_of(users), *{tasks.page(query) for query in queries()}]
+    return [
+        batch.read,
+        batch.write,
+        *chain(*map(statements_of, of_tasks)),
+        *statements_of(users),
+        *{tasks.page(query) for query in queries()},
+    ]
 
 
 def test_every_statement_names_the_user_for_every_table(statements: list[Statement]) -> None:
@@ -102,6 +110,14 @@ def test_so_do_those_that_remove_a_users_tombstones() -> None:
         compiled = statement.compile(dialect=DIALECT)
         user_id = f"${(compiled.positiontup or []).index('user_id') + 1}"
         assert not unconfined(str(compiled), user_id), str(compiled)
+
+
+def test_so_does_the_lock_of_a_batch_with_an_id_and_nothing_else() -> None:
+    lock = statements_of_batches(PRIORITIES).lock
+    assert not unconfined(lock.text("someone"), "'someone'")
+    for text in ("", "o'neill", "a; b", "a" * 129, "a\\", "$1", "é"):
+        with pytest.raises(ValueError, match="not the id of a user"):
+            lock.text(text)
 
 
 async def test_so_do_those_of_an_erasure(settings: Settings) -> None:
