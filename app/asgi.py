@@ -31,6 +31,7 @@ from app.tasks.aliases import own_address
 from app.tasks.controller import TaskController
 from app.tasks.openapi import spell_priorities, wrap_list
 from app.tasks.repository import TaskStore
+from app.telemetry.optional import Telemetry
 from app.users.controller import UserController
 from app.users.openapi import name_priorities
 from app.users.repository import UserStore
@@ -41,9 +42,10 @@ EXPOSED: Final = ["ETag", "Link", "Location", "RateLimit", "RateLimit-Policy", "
 def create_app(settings: Settings | None = None) -> Litestar:
     """Build the application; without `settings`, from the environment. Raises SettingsError."""
     settings = settings or get_settings()
-    logs.configure(settings)
+    telemetry = Telemetry(settings)
+    logs.configure(settings, *telemetry.log_processors)
     lifecycle = Lifecycle()
-    database = Database(settings)
+    database = Database(settings, telemetry.observers)
     tasks = TaskStore(
         database,
         priority_names=settings.priority_names,
@@ -61,6 +63,7 @@ def create_app(settings: Settings | None = None) -> Litestar:
         own_address=own_address,
         draining=lambda: lifecycle.draining,
         log=logs.access(settings),
+        trace=telemetry.begin,
         cross_origin=CrossOrigin(Origins(settings.cors_origins, loopback=settings.development), EXPOSED),
         state=State({"lifecycle": lifecycle}),
         route_handlers=[
@@ -77,8 +80,8 @@ def create_app(settings: Settings | None = None) -> Litestar:
             "users": Provide(lambda: users, use_cache=True, sync_to_thread=False),
         },
         middleware=[bearer],
-        on_startup=[limiter.open],
-        on_shutdown=[database.close, limiter.close, logs.STDOUT.finish],
+        on_startup=[limiter.open, *telemetry.on_startup],
+        on_shutdown=[database.close, limiter.close, *telemetry.on_shutdown, logs.STDOUT.finish],
         exception_handlers={HTTPException: respond, Exception: respond},
         request_class=StrictRequest,
         request_max_body_size=settings.max_body_bytes,
