@@ -40,6 +40,7 @@ from app.tasks.changes.feed import ChangeFeed
 from app.tasks.controller import TaskController
 from app.tasks.openapi import spell_priorities, wrap_list
 from app.tasks.repository import TaskStore
+from app.telemetry.optional import Telemetry
 from app.users.controller import UserController
 from app.users.openapi import name_priorities
 from app.users.repository import UserStore
@@ -53,11 +54,12 @@ EXPOSED: Final = [
 def create_app(settings: Settings | None = None) -> Litestar:
     """Build the application; without `settings`, from the environment. Raises SettingsError."""
     settings = settings or get_settings()
-    logs.configure(settings)
+    telemetry = Telemetry(settings)
+    logs.configure(settings, *telemetry.log_processors)
     log = logs.access(settings)
     lifecycle = Lifecycle()
     metrics = _metrics(settings)
-    observers = _observers(settings, metrics)
+    observers = [*_observers(settings, metrics), *telemetry.observers]
     database = Database(settings, observers)
     tasks = TaskStore(
         database,
@@ -79,6 +81,7 @@ def create_app(settings: Settings | None = None) -> Litestar:
         draining=lambda: lifecycle.draining,
         log=metrics.counting(log) if metrics else log,
         told_apart=bool(observers),
+        trace=telemetry.begin,
         cross_origin=CrossOrigin(Origins(settings.cors_origins, loopback=settings.development), EXPOSED),
         state=State({"lifecycle": lifecycle}),
         route_handlers=[
@@ -99,8 +102,8 @@ def create_app(settings: Settings | None = None) -> Litestar:
             "users": Provide(lambda: users, use_cache=True, sync_to_thread=False),
         },
         middleware=[bearer],
-        on_startup=[limiter.open],
-        on_shutdown=[database.close, limiter.close, logs.STDOUT.finish],
+        on_startup=[limiter.open, *telemetry.on_startup],
+        on_shutdown=[database.close, limiter.close, *telemetry.on_shutdown, logs.STDOUT.finish],
         exception_handlers={HTTPException: respond, Exception: respond},
         request_class=StrictRequest,
         request_max_body_size=settings.max_body_bytes,
