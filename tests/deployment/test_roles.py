@@ -28,6 +28,9 @@ assert NEON
 STATEMENTS = re.findall(r"```sql\n(.*?)```", NEON[1], flags=re.DOTALL)
 METHODS = ["POST", "GET", "PUT", "PATCH", "DELETE"]
 
+OPERATIONS = [{"op": "put", "uid": "named-by-a-batch", "data": {"title": "x"}}]
+"""Of a batch; other bodies ignore them."""
+
 
 @pytest.fixture(scope="module", params=["neon", "compose"])
 def roles(request: pytest.FixtureRequest, create_database: Callable[[], str], settings: Settings) -> Iterator[Settings]:
@@ -100,7 +103,7 @@ async def test_role_of_the_application_is_enough_for_every_route(roles: Settings
     async with running(roles) as app, client_of(app, roles, random_user()) as client:
         task = None
         for method, path in operations(app):
-            body = {"title": "x"} if method in {"POST", "PUT", "PATCH"} else None
+            body = {"title": "x", "operations": OPERATIONS} if method in {"POST", "PUT", "PATCH"} else None
             answer = await client.request(method, path.format(user_id="me", task_id=task), json=body)
             assert answer.is_success, (method, path, answer.text)
             if method == "POST":
