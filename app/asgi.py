@@ -7,7 +7,7 @@ import threading
 from multiprocessing import parent_process
 from typing import Any, Final
 
-from litestar import Litestar
+from litestar import Litestar, Router
 from litestar.datastructures import State
 from litestar.di import Provide
 from litestar.exceptions import HTTPException
@@ -32,24 +32,34 @@ from app.ratelimit.limiter import RateLimiter
 from app.server import Lifecycle
 from app.settings import Settings, get_settings
 from app.tasks.aliases import own_address
+from app.tasks.batch.controller import BatchController
+from app.tasks.batch.openapi import describe_operations
+from app.tasks.batch.repository import BatchStore
+from app.tasks.changes.controller import ChangesController
+from app.tasks.changes.feed import ChangeFeed
 from app.tasks.controller import TaskController
 from app.tasks.openapi import spell_priorities, wrap_list
 from app.tasks.repository import TaskStore
+from app.telemetry.optional import Telemetry
 from app.users.controller import UserController
 from app.users.openapi import name_priorities
 from app.users.repository import UserStore
 
-EXPOSED: Final = ["ETag", "Link", "Location", "RateLimit", "RateLimit-Policy", "Retry-After", "X-Request-Id"]
+EXPOSED: Final = [
+    *("ETag", "Idempotent-Replayed", "Link", "Location", "RateLimit", "RateLimit-Policy", "Retry-After"),
+    "X-Request-Id",
+]
 
 
 def create_app(settings: Settings | None = None) -> Litestar:
     """Build the application; without `settings`, from the environment. Raises SettingsError."""
     settings = settings or get_settings()
-    logs.configure(settings)
+    telemetry = Telemetry(settings)
+    logs.configure(settings, *telemetry.log_processors)
     log = logs.access(settings)
     lifecycle = Lifecycle()
     metrics = _metrics(settings)
-    observers = _observers(settings, metrics)
+    observers = [*_observers(settings, metrics), *telemetry.observers]
     database = Database(settings, observers)
     tasks = TaskStore(
         database,
@@ -58,6 +68,8 @@ def create_app(settings: Settings | None = None) -> Litestar:
         compress=settings.compress_lists,
         envelope=settings.list_envelope,
     )
+    changes = ChangeFeed(database, priority_names=settings.priority_names, compress=settings.compress_lists)
+    batches = BatchStore(database, priority_names=settings.priority_names)
     users = UserStore(database, priority_names=settings.priority_names)
     verifier = TokenVerifier(settings, database)
     limiter = RateLimiter(settings)
@@ -69,10 +81,13 @@ def create_app(settings: Settings | None = None) -> Litestar:
         draining=lambda: lifecycle.draining,
         log=metrics.counting(log) if metrics else log,
         told_apart=bool(observers),
+        trace=telemetry.begin,
         cross_origin=CrossOrigin(Origins(settings.cors_origins, loopback=settings.development), EXPOSED),
         state=State({"lifecycle": lifecycle}),
         route_handlers=[
             TaskController,
+            ChangesController,
+            Router("", route_handlers=[BatchController], request_max_body_size=settings.max_batch_bytes),
             UserController,
             health.service,
             health.health,
@@ -81,12 +96,14 @@ def create_app(settings: Settings | None = None) -> Litestar:
             assets.asset,
         ],
         dependencies={
+            "batches": Provide(lambda: batches, use_cache=True, sync_to_thread=False),
+            "changes": Provide(lambda: changes, use_cache=True, sync_to_thread=False),
             "tasks": Provide(lambda: tasks, use_cache=True, sync_to_thread=False),
             "users": Provide(lambda: users, use_cache=True, sync_to_thread=False),
         },
         middleware=[bearer],
-        on_startup=[limiter.open],
-        on_shutdown=[database.close, limiter.close, logs.STDOUT.finish],
+        on_startup=[limiter.open, *telemetry.on_startup],
+        on_shutdown=[database.close, limiter.close, *telemetry.on_shutdown, logs.STDOUT.finish],
         exception_handlers={HTTPException: respond, Exception: respond},
         request_class=StrictRequest,
         request_max_body_size=settings.max_body_bytes,
@@ -100,6 +117,7 @@ def create_app(settings: Settings | None = None) -> Litestar:
         app.on_startup.append(metrics.start)
         app.on_shutdown.append(metrics.stop)
     openapi.finish(app)
+    describe_operations(app.openapi_schema)
     name_priorities(app.openapi_schema, settings.priority_names)
     spell_priorities(app.openapi_schema, settings.priority_names)
     if settings.list_envelope:

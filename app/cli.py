@@ -1,15 +1,15 @@
-"""The commands: a `run` that knows this service, tokens and tasks for trying it out, and migrations."""
+"""The commands: a `run` that knows this service, tokens and tasks for trying it out, migrations and upkeep."""
 
 import asyncio
-import re
 import sys
+from datetime import timedelta
 from typing import Any, Final
 
 import click
 from advanced_alchemy.cli import add_migration_commands
 from litestar.plugins import CLIPlugin
 
-from app import info, server, slow
+from app import info, purge, server, slow
 from app.auth.caller import Caller, Refused
 from app.auth.mint import mint
 from app.auth.scopes import MARKS, READ, WRITE
@@ -17,11 +17,11 @@ from app.auth.tokens import TokenVerifier
 from app.db import migrations
 from app.db.database import Database
 from app.development import postgres, seed
+from app.durations import duration
 from app.errors import problem_of
 from app.models import Base
 from app.settings import Settings
 
-UNITS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 METHODS: Final = {READ: "read (GET, HEAD)", WRITE: "write (every other method)"}
 WORKERS: Final = ["LITESTAR_WEB_CONCURRENCY", "WEB_CONCURRENCY"]
 FILE: Final = click.Path(exists=True, dir_okay=False)
@@ -46,6 +46,7 @@ class Commands(CLIPlugin):
         _add_database(cli, self._settings)
         cli.add_command(info.command(self._settings))
         cli.add_command(seed.command(self._settings))
+        cli.add_command(click.Group("tasks", [purge.command(self._settings)], help="Look after everybody's tasks."))
 
 
 def _add_run(cli: click.Group, settings: Settings) -> None:
@@ -74,15 +75,15 @@ def _several(variable: str) -> dict[str, Any]:
 def _add_token(cli: click.Group, settings: Settings) -> None:
     @cli.group("token", invoke_without_command=True)
     @click.option("--user", metavar="ID", callback=seed.possible_user, help="Better Auth's id of the user.")
-    @click.option("--expires", callback=_seconds, default="1h", show_default=True)
+    @click.option("--expires", callback=duration(), default="1h", show_default=True)
     @click.pass_context
-    def token(context: click.Context, user: str | None, expires: int) -> None:
+    def token(context: click.Context, user: str | None, expires: timedelta) -> None:
         """Print a token signed with the configured secret, or check one."""
         if context.invoked_subcommand is not None:
             return
         if user is None:
             raise click.UsageError("Missing option '--user'.")
-        click.echo(mint(settings, user, expires))
+        click.echo(mint(settings, user, int(expires.total_seconds())))
 
     @token.command("check")
     @click.argument("text", metavar="TOKEN")
@@ -93,13 +94,6 @@ def _add_token(cli: click.Group, settings: Settings) -> None:
         accepted, sentence = asyncio.run(explain(settings, given.strip().removeprefix("Bearer ")))
         click.echo(sentence)
         context.exit(0 if accepted else 1)
-
-
-def _seconds(_context: click.Context, _param: click.Parameter, duration: str) -> int:
-    match = re.fullmatch(r"([1-9][0-9]{0,5})([smhd])", duration)
-    if match is None:
-        raise click.BadParameter("it has to look like 30s, 15m, 1h or 7d")
-    return int(match[1]) * UNITS[match[2]]
 
 
 def _add_database(cli: click.Group, settings: Settings) -> None:

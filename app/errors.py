@@ -47,11 +47,13 @@ class Problem(Exception):  # noqa: N818 - RFC 9457's own word
     detail: str = "Something went wrong on our side"
     headers: Mapping[str, str] = MappingProxyType({})
     errors: Sequence[FieldError] = ()
+    details: type[ProblemDetails] = ProblemDetails
+    """What the body is made of; a subclass of problems with more to say has one of its own."""
 
     def body(self, request_id: str) -> bytes:
         """Encode as problem+json."""
         return json.encode(
-            ProblemDetails(
+            self.details(
                 title=HTTPStatus(self.status).phrase,
                 status=self.status,
                 detail=self.detail,
@@ -59,8 +61,13 @@ class Problem(Exception):  # noqa: N818 - RFC 9457's own word
                 code=self.code,
                 errors=list(self.errors),
                 request_id=request_id,
+                **self.more(),
             )
         )
+
+    def more(self) -> Mapping[str, Any]:
+        """Return the members that `details` has beyond those of every problem."""
+        return {}
 
 
 class InternalError(Problem):

@@ -25,7 +25,7 @@ STDOUT: Final = LogStream(sys.__stdout__, lambda lines: logger.error("log lines 
 class AccessLine(msgspec.Struct, kw_only=True, gc=False):
     """One request and its answer: no query string, no header, no body. The duration is in milliseconds.
 
-    `code` is that of the problem, where the answer is one.
+    `code` is that of the problem, where the answer is one, and `trace_id` that of the trace, where there is one.
     """
 
     method: str
@@ -36,6 +36,7 @@ class AccessLine(msgspec.Struct, kw_only=True, gc=False):
     bytes: int
     user_id: str | None
     request_id: str
+    trace_id: str | msgspec.UnsetType = msgspec.UNSET
     event: str = "request"
     level: Level = "info"
     timestamp: datetime = msgspec.field(default_factory=partial(datetime.now, UTC))
@@ -79,9 +80,17 @@ class Output:
     debug = warning = error = critical = info
 
 
-def configure(settings: Settings) -> None:
-    """Set up structlog, and route what other libraries log through the same renderer."""
-    shared: list[Any] = [structlog.processors.add_log_level, structlog.processors.TimeStamper(fmt="iso", utc=True)]
+def configure(settings: Settings, *processors: Any) -> None:
+    """Set up structlog, and route what other libraries log through the same renderer.
+
+    `processors` see each line that is not an access line before it is rendered.
+    """
+    shared: list[Any] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.processors.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        *processors,
+    ]
     if settings.log_format == "json":
         render: list[Any] = [
             structlog.processors.format_exc_info,

@@ -31,6 +31,8 @@ PLACEHOLDER: Final = re.compile(r"change[-_ ]?me|your[-_ ]|placeholder|example|b
 ORIGIN: Final = re.compile(r"https?://[^/\s*?#@]+")
 IDENTIFIER: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,31}")
 ADDRESS: Final = re.compile(r"https?://[^/\s*?#@]+(/[^\s?#]*)?")
+COLLECTOR: Final = re.compile(r"https?://[^/\s?#@]+(/\S*)?")
+DSN: Final = re.compile(r"https?://[^/\s?#@]+@[^/\s?#@]+(/[^\s?#]+)?/[0-9]+")
 EMBEDDED_DATABASE_URL: Final = "EMBEDDED_DATABASE_URL"
 """Variable by which `litestar run` tells its workers which database is the embedded one; nobody else sets it."""
 
@@ -93,6 +95,8 @@ class Settings:
     """Pack lists of 1 KiB and more with zstd or gzip for clients that accept it; off behind a proxy that does so."""
     max_body_bytes: Annotated[int, Meta(ge=1024, le=2**24)] = 64 * 1024
     """Largest request body, in bytes; longer ones are answered 413."""
+    max_batch_bytes: Annotated[int, Meta(ge=1024, le=2**24)] = 1024 * 1024
+    """The same for a batch of operations."""
     max_header_bytes: Annotated[int, Meta(ge=1024, le=2**20)] = 16 * 1024
     """Largest head of a request, its address and headers, in bytes; longer ones are answered 431."""
     max_header_fields: Annotated[int, Meta(ge=16, le=1000)] = 100
@@ -134,6 +138,14 @@ class Settings:
     """Direct PostgreSQL URL, as Neon and Vercel name it; migrations connect with it. Default DATABASE_URL."""
     migrate_on_start: bool = False
     """Migrate before serving; replicas that start at once take turns."""
+    otel_exporter_otlp_endpoint: str | None = field(default=None, repr=False)
+    """Address of an OpenTelemetry collector (OTLP over HTTP), which switches traces on."""
+    otel_exporter_otlp_traces_endpoint: str | None = field(default=None, repr=False)
+    """The same for traces alone, with its whole path. Default `{OTEL_EXPORTER_OTLP_ENDPOINT}/v1/traces`."""
+    sentry_dsn: str | None = field(default=None, repr=False)
+    """DSN of a project at Sentry, which is told of exceptions that nobody expected."""
+    sentry_environment: str | None = None
+    """What these are filed under. Default `production`."""
     direct_dispatch: bool = True
     """Call the handlers of ordinary requests directly; `false` sends every request through Litestar, to compare."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
@@ -157,6 +169,12 @@ class Settings:
     def secrets(self) -> tuple[str, ...]:
         """Every secret that verifies a token, the current one first."""
         return tuple(filter(None, dict.fromkeys((*self.better_auth_secrets, self.better_auth_secret))))
+
+    @property
+    def traces_url(self) -> str | None:
+        """Where traces are sent, None where nobody takes them."""
+        base = self.otel_exporter_otlp_endpoint
+        return self.otel_exporter_otlp_traces_endpoint or (base and f"{base.rstrip('/')}/v1/traces")
 
     @property
     def issuer(self) -> str | None:
@@ -227,6 +245,11 @@ def hand_down(variable: str, text: str) -> None:
     get_settings.cache_clear()
 
 
+def lend_environment(prefix: str) -> None:
+    """Let a library that reads variables of its own find those that stand in `.env`, too."""
+    os.environ.update({name: text for name, text in environment().items() if name.startswith(prefix) and text})
+
+
 def _require_complete(values: Mapping[str, Any]) -> None:
     """Refuse settings without a database, and those with which no token could ever be verified."""
     has_secret = not values.keys().isdisjoint({"better_auth_secret", "better_auth_secrets"})
@@ -269,6 +292,18 @@ def _identifier(text: str) -> str:
     return text
 
 
+def _collector(text: str) -> str:
+    if not COLLECTOR.fullmatch(text):
+        raise ValueError("it has to look like `http://collector:4318`")
+    return text
+
+
+def _dsn(text: str) -> str:
+    if not DSN.fullmatch(text):
+        raise ValueError("it has to look like `https://key@host/number`")
+    return text
+
+
 def _address(text: str) -> str:
     if not ADDRESS.fullmatch(text):
         raise ValueError("it has to look like `https://auth.example.com`")
@@ -283,6 +318,9 @@ SPLITTERS: Final = {
     "jwt_algorithm": _list,
     "jwt_audience": _list,
     "list_envelope": _identifier,
+    "otel_exporter_otlp_endpoint": _collector,
+    "otel_exporter_otlp_traces_endpoint": _collector,
+    "sentry_dsn": _dsn,
     "cors_origins": origins.read,
     "rate_limit": quotas.limit,
     "rate_limit_writes": quotas.limit,

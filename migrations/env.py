@@ -9,12 +9,12 @@ from sqlalchemy import Connection
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app.db import migrations
-from app.models import Base, Task, User
+from app.models import Base, Task, TaskChange, User
 
 if TYPE_CHECKING:
     from advanced_alchemy.alembic.commands import AlembicCommandConfig
 
-OURS = {Task.__tablename__, User.__tablename__}
+OURS = {Task.__tablename__, TaskChange.__tablename__, User.__tablename__}
 
 config: "AlembicCommandConfig" = context.config  # type: ignore[assignment]  # Advanced Alchemy's, with the engine
 logger = structlog.get_logger("app.db.migrations")

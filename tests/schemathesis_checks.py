@@ -18,6 +18,8 @@ from requests.structures import CaseInsensitiveDict
 from schemathesis import Case, CheckContext, Response
 from schemathesis.specs.openapi.checks import negative_data_rejection
 
+from app.tasks.key import is_uid
+
 MOMENTS: Final = st.builds(
     lambda moment, offset: f"{moment.isoformat()}{offset}",
     st.datetimes(datetime(1890, 1, 1), datetime(3009, 12, 31)),  # noqa: DTZ001 - the offset is added as text
@@ -45,12 +47,15 @@ def is_no_moment_for_python(text: str) -> bool:
 
 
 REFUSED: Final = (
+    Rule("Must be 8 to 64 of A-Z a-z 0-9 - _", "8 to 64 of A-Z a-z 0-9 - _", lambda uid: not is_uid(uid)),
+    Rule("Must be the Idempotency-Key", "The new task's `uid`", lambda _: True),
     Rule("Must not be blank", "never blank", lambda text: not text.strip()),
     Rule("Must not contain NUL characters", "No text may contain U+0000", lambda value: "\\u0000" in json.dumps(value)),
     Rule(" characters without NUL", "No text may contain U+0000", lambda value: "\\u0000" in json.dumps(value)),
     Rule("Must be tags of 1 to 50 characters", "No text may contain U+0000", lambda tags: any("\0" in t for t in tags)),
     Rule("Must be in the years 1900 to 2999", "Years 1900 to 2999", is_outside_of_years),
     Rule("Must be an RFC 3339 date-time or a date", "without leap seconds", is_no_moment_for_python),
+    Rule("Must not be deleted without", "`deleted` is for `status=deleted`", lambda sort: sort == "deleted"),
     Rule("Is not a cursor of this list", "opaque, from its Link header", lambda _: True),
     Rule("Belongs to a list in another order", "for the same sort and order", lambda _: True),
 )
@@ -65,6 +70,8 @@ ACCEPTED: Final[Mapping[str, tuple[str, Callable[[Any], Any]]]] = {
 IGNORED: Final[Mapping[str, str]] = {"if-none-match": "Anything else is ignored"}
 """Headers that mean nothing where they do not fit their schema, and the words for it."""
 
+UNKNOWN: Final = "Names without meaning are ignored"
+
 
 @schemathesis.check
 def refuses_nothing_valid_without_a_word(_: CheckContext, response: Response, case: Case[Any]) -> None:
@@ -73,6 +80,12 @@ def refuses_nothing_valid_without_a_word(_: CheckContext, response: Response, ca
         return
     if response.status_code == 412:
         assert case.headers.get("If-Match", "*") != "*", "A write without a condition cannot fail one"
+    if response.status_code == 400:
+        assert response.json()["code"] == "malformed_idempotency_key"
+        assert not is_uid(case.headers["Idempotency-Key"].strip('"')), "Of the schema, and not of digits only"
+    if response.status_code == 410:
+        is_create = case.method == "POST"  # which has met its own task's tombstone
+        assert is_create or any(case.query.get(name) for name in ("since", "snapshot")), "From 0 on all can be told"
     if response.status_code == 422:
         for error in response.json()["errors"]:
             values: Any = case.query if error["field"] in case.query else case.body
@@ -88,6 +101,8 @@ def accepts_nothing_invalid_without_a_word(context: CheckContext, response: Resp
         schema = validator("TaskCreate" if case.method == "POST" else "TaskUpdate")
         if schema.is_valid({name: in_schema(name, value) for name, value in case.body.items()}):
             return None
+    if response.status_code < 400 and case.query.keys() - {parameter.name for parameter in case.operation.query}:
+        return None  # a name without meaning in the query string, for which UNKNOWN has words
     sent = case.headers
     case.headers = CaseInsensitiveDict({name: sent[name] for name in sent if name.lower() not in IGNORED})
     try:

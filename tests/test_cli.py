@@ -47,7 +47,13 @@ async def test_token_is_accepted(run: Callable[..., Result], anonymous: httpx.As
 
 @pytest.mark.parametrize(
     ("arguments", "seconds"),
-    [([], 3600), (["--expires", "30s"], 30), (["--expires", "15m"], 900), (["--expires", "7d"], 7 * 86400)],
+    [
+        ([], 3600),
+        (["--expires", "30s"], 30),
+        (["--expires", "15m"], 900),
+        (["--expires", "7d"], 7 * 86400),
+        (["--expires", "2w"], 14 * 86400),
+    ],
 )
 def test_token_is_valid_for_as_long_as_asked(run: Callable[..., Result], arguments: list[str], seconds: int) -> None:
     printed = run("token", "--user", "somebody", *arguments).stdout.strip()
@@ -57,12 +63,26 @@ def test_token_is_valid_for_as_long_as_asked(run: Callable[..., Result], argumen
 
 @pytest.mark.parametrize(
     "expires",
-    ["", "0s", "-1h", "1", "h", "1.5h", "1w", "1h30m", "1h ", "1h\n", "9999999d", "\N{ARABIC-INDIC DIGIT ONE}h"],
+    [
+        "",
+        "0s",
+        "-1h",
+        "1",
+        "h",
+        "1.5h",
+        "1y",
+        "1h30m",
+        "1h ",
+        "1h\n",
+        "9999999d",
+        "999999w",
+        "\N{ARABIC-INDIC DIGIT ONE}h",
+    ],
 )
 def test_unclear_duration_is_refused(run: Callable[..., Result], expires: str) -> None:
     refused = run("token", "--user", "somebody", "--expires", expires)
     assert (refused.exit_code, refused.stdout) == (2, "")
-    assert "30s, 15m, 1h or 7d" in refused.stderr
+    assert "it has to " in refused.stderr
 
 
 @pytest.mark.parametrize("user", ["", "a b", "a/b", "me\n", "ä", "a" * 129, "a.b", "a\x00"])

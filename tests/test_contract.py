@@ -16,6 +16,7 @@ from app.errors import MEDIA_TYPE, ProblemDetails
 from app.http.answers import JSONResponse
 from app.quotas import Limit
 from app.settings import PriorityCase, Settings
+from app.tasks.batch.schemas import BatchProblem
 from tests.conftest import client_of, random_user, running
 
 TASK: Final = {
@@ -32,6 +33,7 @@ BODIES: Final[dict[str, Any]] = {
     "putTask": TASK,
     "updateTask": {"description": None, "due_date": None, "tags": None},
     "completeTask": {"completed": False},
+    "runBatch": {"operations": [{"op": "put", "uid": "one-of-a-batch", "data": TASK}, {"op": "delete", "id": 9}]},
 }
 
 CAUSES: Final[dict[str, dict[str, Any]]] = {
@@ -49,8 +51,14 @@ CAUSES: Final[dict[str, dict[str, Any]]] = {
     "the body is null": {"content": b"null"},
     "the body is too large": {"content": b'{"title": "t", "more": "%b"}' % (b"x" * 2**16)},
     "the body is a form": {"content": b"title=t", "headers": {"Content-Type": "application/x-www-form-urlencoded"}},
+    "the key is no key": {"headers": {"Idempotency-Key": "short"}},
+    "the key was used for another task": {"headers": {"Idempotency-Key": "for-another-task"}},
+    "the key's task is there": {"headers": {"Idempotency-Key": "for-this-task"}},
+    "the key's task is deleted": {"headers": {"Idempotency-Key": "for-a-deleted-task"}},
+    "an operation is refused": {"content": b'{"operations": [{"op": "patch", "id": 1, "base": 1, "data": {}}]}'},
     "a field breaks a rule": {"content": b'{"title": "", "completed": "yes"}'},
     "a parameter breaks a rule": {"params": {"limit": "0"}},
+    "the changes are no longer known": {"params": {"since": str(2**63 - 1)}},
     "there were too many requests": {"limited": True},
     "the database is away": {"away": True},
     "the process ends": {"draining": True},
@@ -84,6 +92,11 @@ class Service:
         async with client_of(self.app, self.settings, user_id) as client:
             await client.post("/api/me/tasks", json=PLAIN_TASK)
             task = (await client.post("/api/me/tasks", json=TASK)).json()
+            if "Idempotency-Key" in given.get("headers", {}):
+                await client.post("/api/me/tasks", json={**PLAIN_TASK, "uid": "for-another-task"})
+                await client.post("/api/me/tasks", json={**TASK, "uid": "for-this-task"})
+                await client.post("/api/me/tasks", json={**TASK, "uid": "for-a-deleted-task"})
+                await client.delete("/api/me/tasks/for-a-deleted-task")
         method, path, _ = self.operations[operation]
         headers = {
             name: value.replace("{etag}", f'"{task["revision"]}"') for name, value in given.get("headers", {}).items()
@@ -126,7 +139,9 @@ class Service:
         expected = get_args(annotation)[0] if get_args(annotation) else annotation
         if operation == "listTasks" and self.settings.list_envelope:
             expected = defstruct("TaskList", [(self.settings.list_envelope, expected)])
-        decoded = json.decode(answer.content, type=ProblemDetails if answer.is_error else expected, strict=True)
+        if answer.is_error:
+            expected = BatchProblem if answer.json()["code"] == "batch_conflict" else ProblemDetails
+        decoded = json.decode(answer.content, type=expected, strict=True)
         assert keys(to_builtins(decoded)) == keys(answer.json())
         if answer.is_error:
             assert decoded.status == answer.status_code
@@ -152,7 +167,7 @@ def keys(value: Any) -> Any:
 async def service(request: pytest.FixtureRequest, settings: Settings) -> AsyncIterator[Service]:
     configuration: tuple[PriorityCase, str | None] = request.param
     case, envelope = configuration
-    settings = replace(settings, priority_case=case, list_envelope=envelope)
+    settings = replace(settings, priority_case=case, list_envelope=envelope, max_batch_bytes=settings.max_body_bytes)
     async with AsyncExitStack() as stack:
         silent = stack.enter_context(socket.socket())
         silent.bind(("127.0.0.1", 0))  # and nobody listens
@@ -184,7 +199,7 @@ async def test_every_answer_is_documented_and_every_documented_answer_is_given(s
 
 async def test_answers_name_their_type_in_the_handlers(service: Service) -> None:
     data = [name for name, (_, path, _) in service.operations.items() if path.startswith("/api/")]
-    assert len(data) == 10
+    assert len(data) == 13
     for name in data:
         assert re.match(rf".*\b{JSONResponse.__name__}\[", str(service.types[name])), name
 
@@ -198,6 +213,7 @@ async def test_every_kind_of_task_and_account_fits_its_type(service: Service) ->
         for values in (
             PLAIN_TASK,
             TASK,
+            {"title": "named", "uid": "named-by-its-client"},
             {"title": "\U0001f95b" * 200, "description": '\\ " \u2028 \x7f \t\n' * 100, "tags": "a, b"},
             {"title": "t", "due_date": "1900-01-01", "priority": "High", "tags": [str(n) * 25 for n in range(10, 30)]},
             {"title": "t", "due_date": "2026-12-01T10:00:00.5+05:45", "description": ""},

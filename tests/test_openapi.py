@@ -22,6 +22,8 @@ NAMES: Final = {
     "getProfile": "GET /api/{user_id}",
     "eraseAccount": "DELETE /api/{user_id}",
     "getStats": "GET /api/{user_id}/stats",
+    "listChanges": "GET /api/{user_id}/tasks/changes",
+    "runBatch": "POST /api/{user_id}/tasks/batch",
     "listTasks": "GET /api/{user_id}/tasks",
     "createTask": "POST /api/{user_id}/tasks",
     "getTask": "GET /api/{user_id}/tasks/{task_id}",
@@ -29,6 +31,7 @@ NAMES: Final = {
     "updateTask": "PATCH /api/{user_id}/tasks/{task_id}",
     "deleteTask": "DELETE /api/{user_id}/tasks/{task_id}",
     "completeTask": "PATCH /api/{user_id}/tasks/{task_id}/complete",
+    "restoreTask": "POST /api/{user_id}/tasks/{task_id}/restore",
     "getService": "GET /",
     "getHealth": "GET /health",
     "getReadiness": "GET /ready",
@@ -150,20 +153,23 @@ def test_what_a_token_is_not_good_for_is_described_with_its_challenge(document: 
 
 
 def test_every_answer_has_its_headers(document: dict[str, Any]) -> None:
-    with_etag = {"listTasks", "createTask", "getTask", "putTask", "updateTask", "completeTask"}
+    with_etag = {"listChanges", "listTasks", "createTask", "getTask", "putTask", "updateTask", "completeTask"}
+    with_etag |= {"restoreTask"}
     for _, operation in operations(document):
         name = operation["operationId"]
         for status, response in operation["responses"].items():
             expected = {"X-Request-Id"}
             expected |= {"ETag"} if status < "400" and name in with_etag else set()
-            expected |= {"Location"} if status == "201" else set()
+            expected |= {"Location", "Idempotent-Replayed"} if status == "201" else set()
             expected |= {"Link"} if (name, status) == ("listTasks", "200") else set()
             expected |= {"WWW-Authenticate"} if status in {"401", "403"} else set()
             expected |= {"Retry-After"} if status in {"429", "503"} else set()
             expected |= {"RateLimit", "RateLimit-Policy"} if operation.get("security") is None else set()
             assert response["headers"].keys() == expected, (name, status)
             optional = {header for header in expected if not response["headers"][header].get("required")}
-            may_lack = {"Link", "RateLimit", "RateLimit-Policy"} | ({"WWW-Authenticate"} if status == "403" else set())
+            may_lack = {"Idempotent-Replayed", "Link", "RateLimit", "RateLimit-Policy"} | (
+                {"WWW-Authenticate"} if status == "403" else set()
+            )
             assert optional == expected & may_lack
 
 
@@ -173,7 +179,9 @@ def test_every_error_is_a_problem_with_its_own_example(document: dict[str, Any])
             if status >= "400":
                 assert list(response["content"]) == [MEDIA_TYPE]
                 content = response["content"][MEDIA_TYPE]
-                assert content["schema"] == {"$ref": "#/components/schemas/ProblemDetails"}
+                has_results = (operation["operationId"], status) == ("runBatch", "409")
+                details = "BatchProblem" if has_results else "ProblemDetails"
+                assert content["schema"] == {"$ref": f"#/components/schemas/{details}"}
                 assert content["example"]["status"] == int(status)
             elif status in {"204", "304"}:
                 assert "content" not in response
@@ -194,7 +202,8 @@ def test_bodies_are_required_but_to_complete_a_task(document: dict[str, Any]) ->
         for _, operation in operations(document)
         if "requestBody" in operation
     }
-    assert required == {"createTask": True, "putTask": True, "updateTask": True, "completeTask": False}
+    always = dict.fromkeys(("createTask", "putTask", "runBatch", "updateTask"), True)
+    assert required == {**always, "completeTask": False}
 
 
 def test_every_answer_and_every_body_has_an_example_that_fits_its_schema(document: dict[str, Any]) -> None:
@@ -237,10 +246,11 @@ def test_large_integers_are_marked_for_typed_languages(document: dict[str, Any])
 
 
 def test_what_an_answer_always_has_is_required(document: dict[str, Any]) -> None:
-    inputs = {"TaskCreate", "TaskUpdate", "Completion"}
+    inputs = {"Batch", "TaskCreate", "TaskUpdate", "Completion", "PutOperation", "PatchOperation", "DeleteOperation"}
     for name, schema in document["components"]["schemas"].items():
         if name not in inputs and "properties" in schema:
-            assert set(schema["required"]) == schema["properties"].keys(), name
+            optional = {"deleted_at"} if name == "Task" else set()  # only the trash has it
+            assert set(schema["required"]) == schema["properties"].keys() - optional, name
     assert document["components"]["schemas"]["TaskCreate"]["required"] == ["title"]
     assert "required" not in document["components"]["schemas"]["TaskUpdate"]
 

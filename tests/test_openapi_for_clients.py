@@ -82,7 +82,9 @@ def test_every_moment_is_a_date_time(document: dict[str, Any]) -> None:
         if MOMENT.search(name)
     ]
     assert {name for name, _ in fields} == {
-        *("Task.created_at", "Task.updated_at", "Task.due_date", "TaskCreate.due_date", "TaskUpdate.due_date"),
+        *(f"Task.{name}" for name in ("created_at", "updated_at", "due_date", "deleted_at")),
+        *("TaskCreate.due_date", "TaskUpdate.due_date"),
+        *(f"ChangedTask.{name}" for name in ("created_at", "updated_at", "due_date", "deleted_at")),
         *("Profile.first_seen_at", "due_after", "due_before"),
     }
     assert {name for name, schema in fields if schema.get("format") != "date-time"} == set()

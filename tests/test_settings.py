@@ -61,6 +61,9 @@ def test_development_is_where_the_database_is_the_embedded_one() -> None:
         ("CORS_ORIGINS", "HTTPS://App.Example.org:443/,http://a:80", ("https://app.example.org", "http://a")),
         ("CORS_ORIGINS", "https://*.A.b:443", ("https://*.a.b",)),
         ("CORS_ORIGINS", "https://a:4430,http://a:443,http://[::1]:8080", ("https://a:4430", "http://a:443", "http://[::1]:8080")),
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://[::1]:4318/", "http://[::1]:4318/"),
+        ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "https://a/v1/traces?key=1", "https://a/v1/traces?key=1"),
+        ("SENTRY_DSN", "https://key@sentry.example.org/base/42", "https://key@sentry.example.org/base/42"),
         ("LOG_LEVEL", " debug\n", "debug"),
         ("LOG_FORMAT", "console", "console"),
         ("LOG_FORMAT", "", "json"),
@@ -126,6 +129,10 @@ def test_variable_sets_its_field(variable: str, text: str, value: object) -> Non
         ("RATE_LIMIT_URL", "redis://cache/hushhush"),
         ("TRUSTED_PROXIES", "10.0.0.1/8"),
         ("TRUSTED_PROXIES", "10.0.0.0/8,proxy.example.org"),
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", "collector:4318"),
+        ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "https://me:hushhush@a/v1/traces"),
+        ("SENTRY_DSN", "https://sentry.example.org/hushhush"),
+        ("SENTRY_DSN", "hushhush"),
         ("LOG_LEVEL", "loud"),
         ("LOG_FORMAT", "xml"),
     ],
@@ -211,6 +218,8 @@ def test_representation_shows_no_secret_and_no_password() -> None:
         "BETTER_AUTH_SECRETS": f"1:{OLD}",
         "DATABASE_URL_UNPOOLED": "unpooled-url",
         "RATE_LIMIT_URL": "redis://:counting@cache",
+        "OTEL_EXPORTER_OTLP_ENDPOINT": "https://a/counting",
+        "SENTRY_DSN": "https://counting@a/1",
     }
     shown = repr(Settings.from_env({**PRODUCTION, **more}))
     assert "log_level='info'" in shown

@@ -27,8 +27,8 @@ class Relay:
     """Counts by the frontend messages of the PostgreSQL protocol: Execute and Query run statements, Sync and Query are
     what a client waits for.
 
-    While `flowing` is not set nothing passes, and a message with `hold_at` in it clears it; while `refusing`, no
-    connection is taken.
+    While `flowing` is not set nothing passes, and a message with `hold_at` in it clears it; while `answering` is not,
+    what the database says is kept; while `refusing`, no connection is taken.
     """
 
     def __init__(self, target: Path) -> None:
@@ -41,6 +41,8 @@ class Relay:
 
         self.flowing = asyncio.Event()
         self.flowing.set()
+        self.answering = asyncio.Event()
+        self.answering.set()
         self.refusing = False
         self.refused = 0
         self.hold_at: bytes | None = None
@@ -102,6 +104,7 @@ class Relay:
         while data := await reader.read(65536):
             self.received += len(data)
             await self.flowing.wait()
+            await self.answering.wait()
             writer.write(data)
         raise ConnectionResetError
 
@@ -119,5 +122,6 @@ async def relayed(database_url: str) -> AsyncIterator[tuple[Relay, str]]:
             relaying.close()
             relay.cut()
             relay.flowing.set()
+            relay.answering.set()
             while relay.open:
                 await asyncio.sleep(0.001)

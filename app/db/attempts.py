@@ -43,7 +43,8 @@ class Attempts:
     ) -> asyncpg.Record | None:
         """Return the first row or None for one request, whoever asked has to tell the observers."""
         arguments = statement.arguments(values)
-        return await retry(partial(self._attempt, PreparedStatement.fetchrow, statement, arguments, execution))
+        attempt = partial(self._attempt, PreparedStatement.fetchrow, statement, arguments, execution)
+        return await retry(attempt, repeatable=statement.repeatable)
 
     async def ask_for_several(
         self, statement: Statement, arguments: list[Any], execution: Execution | None

@@ -13,6 +13,7 @@ from app.db.attempts import Attempts
 from app.db.coalesce import Coalescer
 from app.db.connections import Connections
 from app.db.deadline import Deadline
+from app.db.decision import Decide, Decision, Decisions
 from app.db.engine import create_engine
 from app.db.failures import AnswerLost, retry, was_refused
 from app.db.observation import Execution, Observer, Observers
@@ -42,6 +43,7 @@ class Database:
         self._writes = UserTurns(settings.database_writes_per_user, waiting)
         self._reads = UserTurns(settings.database_reads_per_user or max(1, size // 2), waiting)
         self._preparation = Preparation(settings.database_statements, pooled=address.pooled)
+        self._decisions = Decisions(self._connections, self._preparation)
         self._timeout = settings.database_timeout
         self._attempts = Attempts(
             self._connections,
@@ -95,9 +97,10 @@ class Database:
         """Run one statement in autocommit, on the driver's own connection, and return its first row or None.
 
         A read may be sent together with others; its row then has one more column, at the end. What may be over a
-        moment later is tried again, unless the statement writes and may have run. Raises asyncpg.PostgresError for what
-        the server refuses, QueueFull, UserQueueFull, AnswerLost, and OSError, TimeoutError or asyncpg.InterfaceError
-        where the server cannot be asked.
+        moment later is tried again, unless the statement writes, may have run, and is not repeatable.
+
+        Raises asyncpg.PostgresError for what the server refuses, QueueFull, UserQueueFull, AnswerLost, and OSError,
+        TimeoutError or asyncpg.InterfaceError where the server cannot be asked.
         """
         loop = self._loop = self._loop or asyncio.get_running_loop()
         execution = Execution(statement.name) if self._observed else None
@@ -149,6 +152,35 @@ class Database:
             raise
         if execution is not None:
             self._observers.tell(execution)
+
+    async def decide(
+        self, by: Decision, user_id: str, values: Mapping[str, Any], decide: Decide
+    ) -> list[asyncpg.Record]:
+        """Lock the user's row, read with `values`, and write what `decide` makes of that; return the rows written.
+
+        It counts as one of the user's writes, and is begun anew where that can help. Raises what `fetch` raises.
+        """
+        execution = Execution(by.name) if self._observed else None
+
+        async def attempt() -> list[asyncpg.Record]:
+            if execution is not None:
+                execution.attempt()
+            try:
+                return await self._decisions.attempt(by, user_id, values, decide)
+            finally:
+                if execution is not None:
+                    execution.answered()
+
+        try:
+            async with asyncio.timeout(self._attempts.budget), self._writes.turn(user_id), self._connections.turns:
+                written = await retry(attempt)
+        except BaseException as error:
+            if execution is not None:
+                self._observers.tell_of_failure(execution, error)
+            raise
+        if execution is not None:
+            self._observers.tell(execution)
+        return written
 
     async def close(self) -> None:
         await self._coalescer.close()

@@ -54,6 +54,7 @@ SQLSTATES: Final = {  # retry, wait
     "42501": Outlook(False, False),  # a privilege is missing
     "42703": Outlook(False, False),  # a column is missing: migrations have not run
     "42P01": Outlook(False, False),  # a table is missing: the same
+    "42P10": Outlook(False, False),  # the index that a create with a key relies on is missing: the same
     "42P05": Outlook(True, False),  # the prepared statement belongs to another client of the pooler
     "53": Outlook(False, True),  # insufficient resources
     "53300": Outlook(True, True),  # too many connections
@@ -120,21 +121,30 @@ def description(error: BaseException | None) -> dict[str, list[str]]:
     return {"errors": [type(error).__name__ for error in chain], "sqlstates": list(filter(None, states))}
 
 
-async def retry(attempt: Callable[[], Awaitable[T]]) -> T:
-    """Await `attempt()` until it succeeds or fails for good; when cancelled, name the last failure as the cause."""
-    failure, number = None, 0
+async def retry(attempt: Callable[[], Awaitable[T]], *, repeatable: bool = False) -> T:
+    """Await `attempt()` until it succeeds or fails for good; when cancelled, name the last failure as the cause.
+
+    A repeatable write is sent again after an AnswerLost, which is how it fails if no attempt after that succeeds.
+    """
+    failure: Exception | None = None
+    lost, number = False, 0
     try:
         while True:
             try:
                 return await attempt()
             except Exception as error:
-                if not outlook(error).retry:
+                cause = error.__cause__ if repeatable and isinstance(error, AnswerLost) else error
+                if cause is None or not outlook(cause).retry:
                     raise
-                failure = error
+                failure, lost = error, lost or cause is not error
             await pause(number)
             number += 1
-    except asyncio.CancelledError as cancelled:
-        raise cancelled from failure
+    except BaseException as error:
+        if lost:
+            raise AnswerLost from error
+        if isinstance(error, asyncio.CancelledError):
+            raise error from failure
+        raise
 
 
 async def pause(attempt: int) -> None:

@@ -43,11 +43,12 @@ class Statement:
     """A SQLAlchemy Core statement compiled once: its SQL with its name in it, and its parameters in order.
 
     `name` is for people, as in `tasks.list`; statements of several shapes share one. `prepared_name` is for the server.
-    `writes` tells whether it changes anything, so that running it twice is not the same as running it once. A read
+    `writes` tells whether it changes anything, so that running it twice is not the same as running it once, unless it
+    is `repeatable`: then it sees by itself what was done already. A read
     whose parameters in `varying` are the request's own can be sent together with others, see app/db/coalesce.py.
     """
 
-    __slots__ = ("core", "name", "parameters", "prepared_name", "shared", "sql", "varying", "writes")
+    __slots__ = ("core", "name", "parameters", "prepared_name", "repeatable", "shared", "sql", "varying", "writes")
 
     def __init__(
         self,
@@ -58,6 +59,7 @@ class Statement:
         core: Any = None,
         varying: Sequence[sa.BindParameter[Any]] = (),
         writes: bool = False,
+        repeatable: bool = False,
     ) -> None:
         self.name = name
         self.sql = with_name(name, sql)
@@ -66,10 +68,18 @@ class Statement:
         self.varying = varying
         self.shared = tuple(name for name in parameters if name not in {parameter.key for parameter in varying})
         self.writes = writes
+        self.repeatable = repeatable
         self.prepared_name = f"s{blake2b(self.sql.encode(), digest_size=8).hexdigest()}"  # one text in every process
 
     @classmethod
-    def compile(cls, name: str, statement: sa.Executable, *, varying: Sequence[sa.BindParameter[Any]] = ()) -> Self:
+    def compile(
+        cls,
+        name: str,
+        statement: sa.Executable,
+        *,
+        varying: Sequence[sa.BindParameter[Any]] = (),
+        repeatable: bool = False,
+    ) -> Self:
         """Compile for asyncpg; every bind parameter has to be named."""
         compiled = statement.compile(dialect=DIALECT)  # type: ignore[attr-defined]  # Executable leaves it to subclasses
         parameters = tuple(compiled.positiontup or ())
@@ -78,7 +88,9 @@ class Statement:
         elements = visitors.iterate(cast("sa.ClauseElement", statement))
         writes = any(isinstance(element, sa.UpdateBase) for element in elements)
         assert not (writes and varying)  # noqa: S101 - what failed together is run again
-        return cls(name, str(compiled), parameters, core=statement, varying=varying, writes=writes)
+        return cls(
+            name, str(compiled), parameters, core=statement, varying=varying, writes=writes, repeatable=repeatable
+        )
 
     def arguments(self, values: Mapping[str, Any]) -> list[Any]:
         """Put named values into the order that the SQL numbers them in."""

@@ -20,7 +20,7 @@ from litestar.openapi.spec.enums import OpenAPIType
 from litestar.routes import HTTPRoute
 from msgspec import json
 
-from app.errors import MEDIA_TYPE, RETRY_SOON, Problem, ProblemDetails
+from app.errors import MEDIA_TYPE, RETRY_SOON, Problem
 from app.http.openapi_schemas import simplify
 
 
@@ -104,7 +104,7 @@ def operation(
         by_status.setdefault(raised.status, []).append(raised)
     responses = {
         status: ResponseSpec(
-            ProblemDetails,
+            group[0].details,
             generate_examples=False,
             description=". Or: ".join(type(raised).detail for raised in group),
             media_type=MEDIA_TYPE,
@@ -140,7 +140,9 @@ def finish(app: Litestar) -> None:
                 if (found := getattr(item, method.lower(), None)) is not None:
                     _complete(found, handler)
     schemas: Any = document.components.schemas if document.components else {}
-    schemas["ProblemDetails"].required.append("type")  # it has a default, and is always there
+    for schema in schemas.values():
+        if schema.properties and {"type", "request_id"} <= schema.properties.keys():
+            schema.required.append("type")  # of a problem: it has a default, and is always there
     simplify(document)
 
 

@@ -15,6 +15,10 @@ from app.http.dispatch import Check, Table
 from app.http.exchange import Exchange, Layer, with_head
 from app.logs import AccessLine
 
+Log = Callable[[AccessLine], None]
+Trace = Callable[[Any, Log], Log]
+"""Begins the trace of a scope, if it is sampled; what it returns ends the trace and writes the line as the log does."""
+
 OwnAddress = Callable[[str, str], tuple[str, str] | None]
 """Returns the method and the path of ours that a request means, None where it has them already."""
 
@@ -36,7 +40,8 @@ class Application(Litestar):
         check: Check,
         own_address: OwnAddress,
         draining: Callable[[], bool],
-        log: Callable[[AccessLine], None],
+        log: Log,
+        trace: Trace | None,
         cross_origin: CrossOrigin,
         told_apart: bool,
         **options: Any,
@@ -54,6 +59,7 @@ class Application(Litestar):
             own_address=own_address,
             draining=draining,
             log=log,
+            trace=trace,
             table=Table(self, check) if direct else None,
             cross_origin=cross_origin,
             told_apart=told_apart,
@@ -73,8 +79,9 @@ class Outermost:
         *,
         methods: Mapping[str, Iterable[str]],
         draining: Callable[[], bool],
-        log: Callable[[AccessLine], None],
+        log: Log,
         own_address: OwnAddress = lambda _method, _path: None,
+        trace: Trace | None = None,
         table: Table | None = None,
         cross_origin: CrossOrigin | None = None,
         told_apart: bool = False,
@@ -83,6 +90,7 @@ class Outermost:
         self._own_address = own_address
         self._table = table
         self._log = log
+        self._trace = trace
         allow = {route: with_head(allowed) for route, allowed in methods.items()}
         self._layer = Layer(allow, draining, cross_origin or CrossOrigin(), told_apart)
 
@@ -92,6 +100,7 @@ class Outermost:
             await self._app(scope, receive, send)
             return
         scope.setdefault("state", {})
+        log = self._log if self._trace is None else self._trace(scope, self._log)
         inner = scope
         if own := self._own_address(scope["method"], scope["path"]):
             inner = {**scope, "method": own[0], "path": own[1]}  # a copy: the server needs its own as it is
@@ -116,4 +125,4 @@ class Outermost:
             if not exchange.status:
                 await exchange.refuse(errors.ShuttingDown())
         finally:
-            self._log(exchange.line())
+            log(exchange.line())

@@ -48,6 +48,7 @@ TRANSLATED: Final = {*PARAMETERS, "completed", "page"}
 STATUSES: Final = {
     **dict.fromkeys(("active", "todo", "incomplete"), "pending"),
     **dict.fromkeys(("done", "complete"), "completed"),
+    **dict.fromkeys(("trash", "trashed"), "deleted"),
 }
 COMPLETED: Final = {"true": "completed", "1": "completed", "false": "pending", "0": "pending"}
 ORDERS: Final = {"ascending": "asc", "descending": "desc"}
@@ -74,6 +75,10 @@ REFUSED: Final[Mapping[str, str]] = {
             *("from", "to", "has_due_date", "no_due_date"),
         ),
         "Use `status`": ("state", "include_completed", "show_completed", "hide_completed", "completion_status"),
+        "Use `status=deleted` for tasks that were deleted; no other list has them": (
+            *("deleted", "is_deleted", "include_deleted", "show_deleted", "with_deleted", "only_deleted"),
+            *("trash", "trashed", "in_trash", "deleted_at"),
+        ),
         "Use `search`": ("title", "description", "name", "text"),
         "Tasks are assigned to nobody; a list has those of the user in the path": (
             *("assignee", "assignee_id", "assigned_to", "assigned_to_me", "owner", "owner_id", "created_by"),

@@ -1,5 +1,4 @@
-import re
-from typing import Any, Final
+from typing import Final
 
 from litestar import Controller, delete, get, patch, post, put
 from litestar.di import NamedDependency
@@ -11,7 +10,7 @@ from app.http.body import StrictRequest
 from app.http.compression import accepted
 from app.http.headers import has_weak_tag, if_match, if_none_match
 from app.tasks import openapi
-from app.tasks.errors import TaskNotFound
+from app.tasks.key import new_uid, task_key, task_key_is_possible
 from app.tasks.list_cache import Page
 from app.tasks.query import from_cursor, parse
 from app.tasks.repository import TaskStore
@@ -19,17 +18,7 @@ from app.tasks.schemas import Completion, Task, TaskCreate, TaskUpdate
 
 Request = StrictRequest[Caller]
 Tasks = NamedDependency[TaskStore]
-
-
-TASK_ID: Final = re.compile(r"[1-9][0-9]{0,18}", re.ASCII)
-BIGGEST_ID: Final = str(2**63 - 1)
-
-
-async def task_id_is_possible(connection: Any, _: Any) -> None:
-    """Let through what can be a task's id, before the body is read. Raises TaskNotFound for anything else."""
-    text = connection.path_params["task_id"]
-    if not TASK_ID.fullmatch(text) or (len(text) == len(BIGGEST_ID) and text > BIGGEST_ID):
-        raise TaskNotFound
+REPLAYED: Final = (b"idempotent-replayed", b"true")
 
 
 class TaskController(Controller):
@@ -50,48 +39,64 @@ class TaskController(Controller):
 
     @post(**openapi.CREATE)
     async def create(self, request: Request, tasks: Tasks, data: JSONBody[TaskCreate]) -> JSONResponse[Task]:
-        """Only the title is required. Unknown fields are ignored."""
-        task = await tasks.create(request.user.id, data.present())
-        location = f"{address(request.scope)}/{task.id}".encode("latin-1")
-        return representation(task.revision, task.body, status=201, headers=[(b"location", location)])
+        """Only the title is required. Unknown fields are ignored.
 
-    @get("/{task_id:str}", guards=[task_id_is_possible], **openapi.READ)
-    async def read(self, request: Request, tasks: Tasks, task_id: FromPath[int]) -> JSONResponse[Task]:
+        With an `Idempotency-Key`, or a `uid`, which say the same in two places, it can be sent again: once the task is
+        there, the answer is that task as it is now, and nothing is written.
+        """
+        uid = new_uid(request.scope, data.uid)
+        if uid is None:
+            task = await tasks.create(request.user.id, data.present())
+        else:
+            task = await tasks.create_once(request.user.id, uid, data.present())
+        headers: Headers = [(b"location", f"{address(request.scope)}/{task.id}".encode("latin-1"))]
+        if task.replayed:
+            headers.append(REPLAYED)
+        return representation(task.revision, task.body, status=201, headers=headers)
+
+    @get("/{task_id:str}", guards=[task_key_is_possible], **openapi.READ)
+    async def read(self, request: Request, tasks: Tasks, task_id: FromPath[str]) -> JSONResponse[Task]:
         """One task, unless `If-None-Match` names its revision."""
         known = if_none_match(request.scope)
-        task = await tasks.read(request.user.id, task_id, known or ())
+        task = await tasks.read(request.user.id, task_key(task_id), known or ())
         return representation(task.revision, None if known is None else task.body)
 
-    @patch("/{task_id:str}", guards=[task_id_is_possible], **openapi.UPDATE)
+    @patch("/{task_id:str}", guards=[task_key_is_possible], **openapi.UPDATE)
     async def update(
-        self, request: Request, tasks: Tasks, task_id: FromPath[int], data: JSONBody[TaskUpdate]
+        self, request: Request, tasks: Tasks, task_id: FromPath[str], data: JSONBody[TaskUpdate]
     ) -> JSONResponse[Task]:
         """Change the fields given: an absent one stays as it is, null clears one that can be empty."""
-        task = await tasks.update(request.user.id, task_id, data.present(), if_match(request.scope))
+        task = await tasks.update(request.user.id, task_key(task_id), data.present(), if_match(request.scope))
         return representation(task.revision, task.body)
 
-    @put("/{task_id:str}", guards=[task_id_is_possible], **openapi.PUT)
+    @put("/{task_id:str}", guards=[task_key_is_possible], **openapi.PUT)
     async def put(
-        self, request: Request, tasks: Tasks, task_id: FromPath[int], data: JSONBody[TaskUpdate]
+        self, request: Request, tasks: Tasks, task_id: FromPath[str], data: JSONBody[TaskUpdate]
     ) -> JSONResponse[Task]:
         """Do the same as PATCH, which new clients should use; this stays for frontends that send parts with PUT."""
-        task = await tasks.update(request.user.id, task_id, data.present(), if_match(request.scope))
+        task = await tasks.update(request.user.id, task_key(task_id), data.present(), if_match(request.scope))
         return representation(task.revision, task.body)
 
-    @patch("/{task_id:str}/complete", guards=[task_id_is_possible], **openapi.COMPLETE)
+    @patch("/{task_id:str}/complete", guards=[task_key_is_possible], **openapi.COMPLETE)
     async def complete(
-        self, request: Request, tasks: Tasks, task_id: FromPath[int], data: JSONBody[Completion | None] = None
+        self, request: Request, tasks: Tasks, task_id: FromPath[str], data: JSONBody[Completion | None] = None
     ) -> JSONResponse[Task]:
         """Without a body, or with `{}`, flip it; with `completed`, set it."""
         completed = data.present().get("completed") if data else None
-        task = await tasks.complete(request.user.id, task_id, completed, if_match(request.scope))
+        task = await tasks.complete(request.user.id, task_key(task_id), completed, if_match(request.scope))
         return representation(task.revision, task.body)
 
-    @delete("/{task_id:str}", guards=[task_id_is_possible], **openapi.DELETE)
-    async def remove(self, request: Request, tasks: Tasks, task_id: FromPath[int]) -> JSONResponse[None]:
-        """Delete the task: to every later request it does not exist."""
-        await tasks.delete(request.user.id, task_id, if_match(request.scope))
+    @delete("/{task_id:str}", guards=[task_key_is_possible], **openapi.DELETE)
+    async def remove(self, request: Request, tasks: Tasks, task_id: FromPath[str]) -> JSONResponse[None]:
+        """Delete the task: it does not exist any more, but can be restored."""
+        await tasks.delete(request.user.id, task_key(task_id), if_match(request.scope))
         return nothing()
+
+    @post("/{task_id:str}/restore", status_code=200, guards=[task_key_is_possible], **openapi.RESTORE)
+    async def restore(self, request: Request, tasks: Tasks, task_id: FromPath[str]) -> JSONResponse[Task]:
+        """Bring a deleted task back as it was. One that is not deleted is answered as it is, and nothing is written."""
+        task = await tasks.restore(request.user.id, task_key(task_id), if_match(request.scope))
+        return representation(task.revision, task.body)
 
 
 def _page(request: Request, page: Page) -> JSONResponse[list[Task]]:

@@ -19,22 +19,29 @@ ORDERS: Final[tuple[str, ...]] = get_args(Order)
 
 
 class Sort(NamedTuple):
-    """An order: `key_type` is the type of the sort key as a task's JSON has it, `key` turns the column into it."""
+    """An order: `key_type` is the type of the sort key as a task's JSON has it, `key` turns the column into it.
+
+    `has_gaps` tells whether tasks in such a list may be without a key.
+    """
 
     column: sa.Column[Any]
     natural: Order
     key_type: Any
     key: Callable[[sa.ColumnElement[Any]], sa.ColumnElement[Any]] = lambda column: column
+    has_gaps: bool = False
 
 
 SORTS: Final = {
     "created": Sort(TASKS.c.created_at, "desc", datetime),
     "updated": Sort(TASKS.c.revision, "desc", int),
-    "due_date": Sort(TASKS.c.due_date, "asc", datetime | None),
+    "due_date": Sort(TASKS.c.due_date, "asc", datetime | None, has_gaps=True),
     "priority": Sort(TASKS.c.priority, "desc", str),
     "title": Sort(TASKS.c.title, "asc", str, sa.func.lower),
+    "deleted": Sort(TASKS.c.deleted_at, "desc", datetime),
 }
 DEFAULT_SORT: Final = "created"
+OF_TRASH: Final = "deleted"
+"""The order of deleted tasks, unless they are asked for in another one; no other list has it."""
 
 MAXIMUM_LENGTH: Final = 2048
 BIGGEST_INTEGER: Final = 2**63 - 1

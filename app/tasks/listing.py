@@ -8,7 +8,7 @@ from sqlalchemy.dialects import postgresql
 
 from app.db.statement import KNOWN, ONE, USER_ID
 from app.models import TASKS, USERS
-from app.tasks.cursor import SORTS, Cursor
+from app.tasks.cursor import DEFAULT_SORT, OF_TRASH, SORTS, Cursor
 from app.tasks.parameters import PARAMETERS
 from app.tasks.query import ListQuery
 
@@ -32,7 +32,7 @@ def brackets(envelope: str | None) -> tuple[str, str]:
 def shape(query: ListQuery) -> tuple[Any, ...]:
     """Return what decides the SQL of `query`; everything else is a parameter."""
     names = tuple(name for name, _ in query.filters)
-    return (names, query.sort, query.order, query.cursor and query.cursor.key is None)
+    return (query.trash, names, query.sort, query.order, query.cursor and query.cursor.key is None)
 
 
 def arguments(query: ListQuery) -> dict[str, Any]:
@@ -72,13 +72,15 @@ def page(query: ListQuery, as_json: AsJSON, brackets: tuple[str, str] = BARE) ->
 def _selected(query: ListQuery, as_json: AsJSON) -> sa.Select[Any]:
     """Select the user's tasks that `query` asks for, in its order, from its cursor on.
 
-    Newest first is the order of an index. With filters it is walked in a query of its own, because the planner, which
-    takes few tasks to match, may otherwise read and sort all of the user's. Any other order has to do that.
+    Newest first is the order of an index, and in the trash the latest deletion first. With filters it is walked in a
+    query of its own, because the planner, which takes few tasks to match, may otherwise read and sort all of the
+    user's. Any other order has to do that.
     """
-    own = sa.select(TASKS).where(TASKS.c.user_id == USER_ID, TASKS.c.deleted_at.is_(None)).order_by(*_ordering(query))
+    kept = TASKS.c.deleted_at.is_not(None) if query.trash else TASKS.c.deleted_at.is_(None)
+    own = sa.select(TASKS).where(TASKS.c.user_id == USER_ID, kept).order_by(*_ordering(query))
     if query.cursor is not None:
         own = own.where(_beyond(query, query.cursor))
-    if query.sort != "created" or not query.filters:
+    if query.sort != (OF_TRASH if query.trash else DEFAULT_SORT) or not query.filters:
         return own.with_only_columns(*as_json(TASKS)).where(*_conditions(query, TASKS))
     walked = own.limit(NO_LIMIT).subquery("walked")
     return sa.select(*as_json(walked)).where(*_conditions(query, walked))
@@ -99,7 +101,7 @@ def _ordering(query: ListQuery) -> list[sa.ColumnElement[Any]]:
     sort = SORTS[query.sort]
     terms = (sort.key(sort.column), TASKS.c.id)
     key, task_id = (term.asc() if query.order == "asc" else term.desc() for term in terms)
-    return [key.nulls_last() if sort.column.nullable else key, task_id]
+    return [key.nulls_last() if sort.has_gaps else key, task_id]
 
 
 def _beyond(query: ListQuery, cursor: Cursor) -> sa.ColumnElement[bool]:
@@ -113,4 +115,4 @@ def _beyond(query: ListQuery, cursor: Cursor) -> sa.ColumnElement[bool]:
     place = sa.tuple_(sort.key(sort.column), TASKS.c.id)
     reached = sa.tuple_(sort.key(sa.bindparam("cursor_key", type_=sort.column.type)), cursor_id)
     beyond = place > reached if ascending else place < reached
-    return sa.or_(beyond, sort.column.is_(None)) if sort.column.nullable else beyond
+    return sa.or_(beyond, sort.column.is_(None)) if sort.has_gaps else beyond

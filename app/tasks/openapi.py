@@ -12,7 +12,8 @@ from app import errors
 from app.auth.bearer import Forbidden, InsufficientScope, Unauthorized
 from app.http.openapi import ETAG, IF_MATCH, IF_NONE_MATCH, header, operation, parameter
 from app.tasks import rules
-from app.tasks.errors import StaleRevision, TaskNotFound
+from app.tasks.errors import IdempotencyKeyReused, MalformedIdempotencyKey, StaleRevision, TaskDeleted, TaskNotFound
+from app.tasks.key import TASK_KEY
 from app.tasks.parameters import PARAMETERS
 from app.tasks.schemas import TaskCreate
 
@@ -24,7 +25,10 @@ USER_ID: Final = parameter(
     "me",
 )
 TASK_ID: Final = parameter(
-    "task_id", "path", "Id of the task.", Schema(type=OpenAPIType.INTEGER, minimum=1, maximum=2**63 - 1)
+    "task_id",
+    "path",
+    "Id of the task, or its `uid`.",
+    TASK_KEY,
 )
 LIST_PARAMETERS: Final = [
     parameter(name, "query", each.description, each.kind.schema) for name, each in PARAMETERS.items()
@@ -35,6 +39,13 @@ LIST_ETAG: Final = header(
     pattern='^(W/)?"[0-9]+"$',
 )
 LOCATION: Final = header("Path of the new task.", "/api/me/tasks/1")
+REPLAYED: Final = header("The task was there already, and nothing was written.", "true", required=False)
+IDEMPOTENCY_KEY: Final = parameter(
+    "Idempotency-Key",
+    "header",
+    "The new task's `uid`, bare or quoted, for a create that may be sent again; not digits only.",
+    Schema(type=OpenAPIType.STRING, pattern='^("[A-Za-z0-9_-]{8,64}"|[A-Za-z0-9_-]{8,64})$'),
+)
 LINK: Final = header(
     'The next page, as `<path>; rel="next"` (RFC 8288); absent on the last one.',
     '</api/me/tasks?limit=50&cursor=WyJjcmVhdGVkIiwiZGVzYyJd>; rel="next"',
@@ -51,18 +62,21 @@ EVERY_ROUTE: Final = (
 A_BODY: Final = (errors.MalformedJSON, errors.PayloadTooLarge, errors.UnsupportedMediaType)
 
 
-def _invalid(field: str, message: str) -> errors.ValidationFailed:
+def invalid(field: str, message: str) -> errors.ValidationFailed:
+    """Return an example of a broken rule."""
     return errors.ValidationFailed([errors.FieldError(field, message)])
 
 
-BLANK_TITLE: Final = _invalid("title", "Must not be blank")
+BLANK_TITLE: Final = invalid("title", "Must not be blank")
 WRITTEN: Final[dict[str, Any]] = {
     field.name: field.type.__metadata__[0].schema_extra["examples"][0]
     for field in structs.fields(TaskCreate)
     if hasattr(field.type, "__metadata__")
 }
+UID: Final = WRITTEN.pop("uid")
 TASK: Final = {
     "id": 1,
+    "uid": UID,
     "user_id": "K3vYt0aQ",
     **WRITTEN,
     "created_at": "2026-11-22T08:30:00.123456+00:00",
@@ -77,7 +91,7 @@ LIST: Final = operation(
     example=[TASK],
     headers={"ETag": LIST_ETAG, "Link": LINK},
     parameters=[USER_ID, *LIST_PARAMETERS, IF_NONE_MATCH],
-    problems=[*EVERY_ROUTE, _invalid("limit", "Must be a whole number from 1 to 1000")],
+    problems=[*EVERY_ROUTE, invalid("limit", "Must be a whole number from 1 to 1000")],
 )
 CREATE: Final = operation(
     "createTask",
@@ -85,9 +99,9 @@ CREATE: Final = operation(
     success="The new task",
     body={**WRITTEN, "due_date": "2026-12-01T10:00:00Z"},
     example=TASK,
-    headers={"ETag": ETAG, "Location": LOCATION},
-    parameters=[USER_ID],
-    problems=[*EVERY_ROUTE, *A_BODY, BLANK_TITLE],
+    headers={"ETag": ETAG, "Location": LOCATION, "Idempotent-Replayed": REPLAYED},
+    parameters=[USER_ID, IDEMPOTENCY_KEY],
+    problems=[*EVERY_ROUTE, *A_BODY, BLANK_TITLE, MalformedIdempotencyKey, IdempotencyKeyReused, TaskDeleted],
 )
 READ: Final = operation(
     "getTask",
@@ -123,12 +137,21 @@ COMPLETE: Final = _write(
     "completeTask",
     "Complete or reopen a task",
     {"completed": True},
-    _invalid("completed", "Expected `bool`, got `str`"),
+    invalid("completed", "Expected `bool`, got `str`"),
 )
 DELETE: Final = operation(
     "deleteTask",
     "Delete a task",
     success="The task is gone",
+    parameters=[USER_ID, TASK_ID, IF_MATCH],
+    problems=[*EVERY_ROUTE, TaskNotFound, StaleRevision],
+)
+RESTORE: Final = operation(
+    "restoreTask",
+    "Restore a deleted task",
+    success="The task as it is now",
+    example=TASK,
+    headers={"ETag": ETAG},
     parameters=[USER_ID, TASK_ID, IF_MATCH],
     problems=[*EVERY_ROUTE, TaskNotFound, StaleRevision],
 )

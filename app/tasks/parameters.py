@@ -12,12 +12,12 @@ from sqlalchemy.dialects.postgresql import ARRAY
 
 from app.models import TASKS
 from app.tasks import rules
-from app.tasks.cursor import DEFAULT_SORT, ORDERS, SORTS, Cursor
+from app.tasks.cursor import DEFAULT_SORT, OF_TRASH, ORDERS, SORTS, Cursor
 
 MAXIMUM_LIMIT: Final = 1000
 MAXIMUM_OFFSET: Final = 1_000_000
 SEARCH_LENGTH: Final = 200
-WHOLE_NUMBER: Final = re.compile(r"0|[1-9][0-9]{0,9}")
+WHOLE_NUMBER: Final = re.compile(r"0|[1-9][0-9]{0,18}")
 OFFSET_SIGN_LOST: Final = re.compile(r"(T[0-9:.]+) (\d{2}:\d{2})")
 
 Read = Callable[[str], Any]
@@ -55,7 +55,9 @@ def _one_of(choices: dict[str, Any]) -> Kind:
     return Kind(read, Schema(type=OpenAPIType.STRING, enum=list(choices)))
 
 
-def _whole_number(low: int, high: int) -> Kind:
+def whole_number(low: int, high: int) -> Kind:
+    """Take a decimal number without sign or leading zeros, from `low` to `high`."""
+
     def read(text: str) -> int:
         if not WHOLE_NUMBER.fullmatch(text) or not low <= int(text) <= high:
             raise ValueError(f"Must be a whole number from {low} to {high}")
@@ -97,7 +99,10 @@ def _contains(text: Any, sought: Any) -> sa.ColumnElement[bool]:
     return sa.func.strpos(sa.func.lower(text), sa.func.lower(sought)) > sa.literal_column("0")
 
 
-STATUS: Final = _one_of({"all": None, "pending": False, "completed": True})
+DELETED: Final = "deleted"
+"""The status that no column has: those who ask for it get the trash."""
+
+STATUS: Final = _one_of({"all": None, "pending": False, "completed": True, DELETED: DELETED})
 PRIORITY: Final = Kind(rules.priority, Schema(one_of=[rules.NAMED_PRIORITY]))
 MOMENT: Final = Kind(
     _moment, Schema(type=OpenAPIType.STRING, format=OpenAPIFormat.DATE_TIME, examples=["2026-12-01T10:00:00Z"])
@@ -105,7 +110,7 @@ MOMENT: Final = Kind(
 
 PARAMETERS: Final[dict[str, Parameter]] = {
     "status": Parameter(
-        "Only tasks that are still to do, or done; all by default.",
+        "Only tasks that are still to do, or done; all by default. Or those that were deleted, with `deleted_at`.",
         STATUS,
         TASKS.c.completed.type,
         lambda column, value: column.completed == value,
@@ -147,21 +152,23 @@ PARAMETERS: Final[dict[str, Parameter]] = {
         lambda column, value: column.due_date < value,
     ),
     "sort": Parameter(
-        f"What to order by, `{DEFAULT_SORT}` by default; `updated` goes by the revision.",
+        f"What to order by, `{DEFAULT_SORT}` by default; `updated` goes by the revision. "
+        f"`{OF_TRASH}` is for `status={DELETED}`, and the default there.",
         _one_of(dict(zip(SORTS, SORTS, strict=True))),
     ),
     "order": Parameter(
-        "Default is the natural one: newest, latest change, soonest, highest, A to Z. No due date comes last.",
+        "Default is the natural one: newest, latest change, soonest, highest, A to Z, latest deletion. "
+        "No due date comes last.",
         _one_of(dict(zip(ORDERS, ORDERS, strict=True))),
     ),
-    "limit": Parameter(f"Tasks on a page; {MAXIMUM_LIMIT} by default.", _whole_number(1, MAXIMUM_LIMIT)),
-    "offset": Parameter("Tasks to skip, none by default; a cursor is faster.", _whole_number(0, MAXIMUM_OFFSET)),
+    "limit": Parameter(f"Tasks on a page; {MAXIMUM_LIMIT} by default.", whole_number(1, MAXIMUM_LIMIT)),
+    "offset": Parameter("Tasks to skip, none by default; a cursor is faster.", whole_number(0, MAXIMUM_OFFSET)),
     "cursor": Parameter(
         "Where the page before ended: opaque, from its Link header, for the same sort and order.",
         Kind(Cursor.decode, Schema(type=OpenAPIType.STRING)),
     ),
 }
-PAGE: Final = Parameter("Which page, from 1 on, of `limit` tasks each.", _whole_number(1, MAXIMUM_OFFSET + 1))
+PAGE: Final = Parameter("Which page, from 1 on, of `limit` tasks each.", whole_number(1, MAXIMUM_OFFSET + 1))
 """Another way to say `offset`, for those who are used to it; not documented."""
 
 FILTERS: Final = {name: each for name, each in PARAMETERS.items() if each.condition is not None}

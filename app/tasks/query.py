@@ -8,8 +8,8 @@ from msgspec import Struct
 
 from app.errors import FieldError, ValidationFailed
 from app.tasks import aliases
-from app.tasks.cursor import DEFAULT_SORT, SORTS, Cursor
-from app.tasks.parameters import FILTERS, MAXIMUM_LIMIT, MAXIMUM_OFFSET, PAGE, PARAMETERS
+from app.tasks.cursor import DEFAULT_SORT, OF_TRASH, SORTS, Cursor
+from app.tasks.parameters import DELETED, FILTERS, MAXIMUM_LIMIT, MAXIMUM_OFFSET, PAGE, PARAMETERS
 
 MAXIMUM_PARAMETERS: Final = 100
 REMEMBERED_LENGTH: Final = 512
@@ -23,9 +23,10 @@ NOTHING: Final[tuple[Any, ...]] = (None, ())
 class ListQuery(Struct, frozen=True, kw_only=True):
     """Which tasks to list, in which order, from where on. Equal queries have equal answers at equal revisions.
 
-    `filters` has those that select anything, in the order of FILTERS.
+    `filters` has those that select anything, in the order of FILTERS. The tasks of `trash` are the deleted ones.
     """
 
+    trash: bool = False
     filters: tuple[tuple[str, Any], ...] = ()
     sort: str = DEFAULT_SORT
     order: str = SORTS[DEFAULT_SORT].natural
@@ -43,7 +44,7 @@ def _parse(query_string: bytes) -> ListQuery:
     values: dict[str, Any] = {}
     said: dict[str, str] = {}
     broken: list[FieldError] = []
-    for written, text in _pairs(query_string):
+    for written, text in pairs(query_string):
         try:
             for name, own_text in aliases.own_values(written, text):
                 _take(values, said, name, own_text, written)
@@ -53,10 +54,16 @@ def _parse(query_string: bytes) -> ListQuery:
         raise ValidationFailed(broken)
     if "page" in values:
         values["offset"] = _offset(values, said)
+    trash = values.get("status") == DELETED
+    if trash:
+        del values["status"]
+    elif values.get("sort") == OF_TRASH:
+        raise ValidationFailed([FieldError(said["sort"], f"Must not be {OF_TRASH} without `status={DELETED}`")])
     filters = tuple((name, values[name]) for name in FILTERS if values.get(name) not in NOTHING)
     rest = {name: value for name, value in values.items() if name in PLACES}
-    rest.setdefault("order", SORTS[rest.get("sort", DEFAULT_SORT)].natural)
-    query = ListQuery(filters=filters, **rest)
+    sort = rest.setdefault("sort", OF_TRASH if trash else DEFAULT_SORT)
+    rest.setdefault("order", SORTS[sort].natural)
+    query = ListQuery(trash=trash, filters=filters, **rest)
     if query.cursor is not None and (query.cursor.sort, query.cursor.order) != (query.sort, query.order):
         raise ValidationFailed([FieldError("cursor", "Belongs to a list in another order")])
     return query
@@ -93,11 +100,11 @@ _remembered: Final = lru_cache(maxsize=4096)(_parse)
 
 def from_cursor(query_string: bytes, cursor: str) -> str:
     """Return the query string of the same list from `cursor` on."""
-    kept = [(name, value) for name, value in _pairs(query_string) if aliases.own_name(name) not in REPLACED_BY_CURSOR]
+    kept = [(name, value) for name, value in pairs(query_string) if aliases.own_name(name) not in REPLACED_BY_CURSOR]
     return urlencode([*kept, ("cursor", cursor)])
 
 
-def _pairs(query_string: bytes) -> list[tuple[str, str]]:
+def pairs(query_string: bytes) -> list[tuple[str, str]]:
     """Decode a query string. Raises ValidationFailed for what is not percent-encoded UTF-8."""
     try:
         return parse_qsl(

@@ -1,6 +1,7 @@
 """How requests read and write tasks: one statement a call. Every method names the user, and reaches no other's rows."""
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 import asyncpg
@@ -11,20 +12,28 @@ from msgspec import Struct
 from app.db.database import Database
 from app.db.names import comment
 from app.http.compression import SMALLEST, Coding
-from app.models import Task
-from app.tasks import cursor, listing
-from app.tasks.errors import StaleRevision, TaskNotFound
+from app.models import Task, TaskChange
+from app.tasks import cursor, listing, purge
+from app.tasks.errors import IdempotencyKeyReused, StaleRevision, TaskDeleted, TaskNotFound
+from app.tasks.fingerprint import fingerprint
+from app.tasks.key import TaskKey
 from app.tasks.list_cache import ListCache, Page
+from app.tasks.one_task import update_values
+from app.tasks.purge import Purged, Tombstones
 from app.tasks.query import ListQuery
-from app.tasks.statements import TaskStatements, update_values
+from app.tasks.statements import TaskStatements
 
 
 class StoredTask(Struct, frozen=True):
-    """A task as the database wrote it: its revision, its JSON text (None where the client has it) and its id."""
+    """A task as the database wrote it: its revision, its JSON text (None where the client has it) and its id.
+
+    `replayed` tells that a create found it there.
+    """
 
     revision: int
     body: str | None
     id: int | None = None
+    replayed: bool = False
 
 
 class TaskRepository(SQLAlchemyAsyncRepository[Task]):
@@ -33,11 +42,29 @@ class TaskRepository(SQLAlchemyAsyncRepository[Task]):
     model_type = Task
 
     async def erase(self, user_id: str) -> None:
-        """Delete every task of the user, tombstones too.
+        """Delete every task of the user, tombstones too, and the log of changes.
 
         The inherited `delete_where` would read them all first, and fail where their number changes in between.
         """
-        await self.session.execute(sa.delete(Task).prefix_with(comment("users.erase")).where(Task.user_id == user_id))
+        for model in (Task, TaskChange):
+            deletion = sa.delete(model).prefix_with(comment("users.erase")).where(model.user_id == user_id)
+            await self.session.execute(deletion)
+
+    async def tombstones(
+        self, before: datetime, *, user_id: str | None = None, after: str = "", limit: int
+    ) -> list[tuple[str, Tombstones]]:
+        """Count what was deleted before that moment: of one user, or of the next users whose id is above `after`."""
+        values = (
+            {"before": before, "user_id": user_id} if user_id else {"before": before, "after": after, "limit": limit}
+        )
+        rows = await self.session.execute(purge.OF_USER if user_id else purge.OF_NEXT_USERS, values)
+        return [(row.user_id, Tombstones(row.tasks, row.uids)) for row in rows]
+
+    async def purge(self, user_id: str, before: datetime, limit: int) -> Purged:
+        """Remove the oldest tombstones of the user from before that moment, `limit` at most."""
+        rows = await self.session.execute(purge.PURGE, {"user_id": user_id, "before": before, "limit": limit})
+        row = rows.one()
+        return Purged(row.tasks, row.uids, row.found)
 
 
 class TaskStore:
@@ -89,9 +116,10 @@ class TaskStore:
         self.cache.put(key, page)
         return page
 
-    async def read(self, user_id: str, task_id: int, known: Sequence[int] = ()) -> StoredTask:
+    async def read(self, user_id: str, key: TaskKey, known: Sequence[int] = ()) -> StoredTask:
         """Return a task; its body is left out if its revision is among `known`. Raises TaskNotFound."""
-        record = await self._fetch(self._sql.get, {"user_id": user_id, "task_id": task_id, "known": known})
+        values = {"user_id": user_id, "task_key": key, "known": known}
+        record = await self._fetch(self._sql.of(key).get, values)
         if record is None:
             raise TaskNotFound
         return StoredTask(record["revision"], record["body"])
@@ -102,29 +130,48 @@ class TaskStore:
         assert record is not None  # noqa: S101 - INSERT … RETURNING has a row or raises
         return StoredTask(record["revision"], record["body"], record["id"])
 
+    async def create_once(self, user_id: str, uid: str, values: Mapping[str, Any]) -> StoredTask:
+        """Store a new task under a name of its client's, or return the one that was stored under it before.
+
+        Raises IdempotencyKeyReused if that was created from other values, TaskDeleted if it has been deleted.
+        """
+        written = {**values, "user_id": user_id, "uid": uid, "fingerprint": fingerprint(values)}
+        record = await self._fetch(self._sql.create_once, written)
+        assert record is not None  # noqa: S101 - one of the two is there, or raises
+        if not record["same"]:
+            raise IdempotencyKeyReused
+        if record["deleted"]:
+            raise TaskDeleted
+        return StoredTask(record["revision"], record["body"], record["id"], not record["created"])
+
     async def update(
-        self, user_id: str, task_id: int, values: Mapping[str, Any], if_match: Sequence[int] | None = None
+        self, user_id: str, key: TaskKey, values: Mapping[str, Any], if_match: Sequence[int] | None = None
     ) -> StoredTask:
         """Write the given column values and leave the others. Raises TaskNotFound, StaleRevision."""
         if not values:
-            return await self._unchanged(user_id, task_id, if_match)
-        key = {"user_id": user_id, "task_id": task_id, "if_match": if_match}
-        return _written(await self._fetch(self._sql.update, {**update_values(values), **key}), if_match)
+            return await self._unchanged(user_id, key, if_match)
+        which = {"user_id": user_id, "task_key": key, "if_match": if_match}
+        return _written(await self._fetch(self._sql.of(key).update, {**update_values(values), **which}), if_match)
 
     async def complete(
-        self, user_id: str, task_id: int, completed: bool | None, if_match: Sequence[int] | None = None
+        self, user_id: str, key: TaskKey, completed: bool | None, if_match: Sequence[int] | None = None
     ) -> StoredTask:
         """Set whether the task is done, or flip it with None. Raises TaskNotFound, StaleRevision."""
-        key = {"user_id": user_id, "task_id": task_id, "if_match": if_match}
-        return _written(await self._fetch(self._sql.complete, {**key, "completed": completed}), if_match)
+        which = {"user_id": user_id, "task_key": key, "if_match": if_match}
+        return _written(await self._fetch(self._sql.of(key).complete, {**which, "completed": completed}), if_match)
 
-    async def delete(self, user_id: str, task_id: int, if_match: Sequence[int] | None = None) -> None:
+    async def delete(self, user_id: str, key: TaskKey, if_match: Sequence[int] | None = None) -> None:
         """Turn the task into a tombstone. Raises TaskNotFound, StaleRevision."""
-        key = {"user_id": user_id, "task_id": task_id, "if_match": if_match}
-        _written(await self._fetch(self._sql.delete, key), if_match)
+        which = {"user_id": user_id, "task_key": key, "if_match": if_match}
+        _written(await self._fetch(self._sql.of(key).delete, which), if_match)
 
-    async def _unchanged(self, user_id: str, task_id: int, if_match: Sequence[int] | None) -> StoredTask:
-        task = await self.read(user_id, task_id)
+    async def restore(self, user_id: str, key: TaskKey, if_match: Sequence[int] | None = None) -> StoredTask:
+        """Bring a deleted task back; one that is there stays as it is. Raises TaskNotFound, StaleRevision."""
+        which = {"user_id": user_id, "task_key": key, "if_match": if_match}
+        return _written(await self._fetch(self._sql.of(key).restore, which), if_match)
+
+    async def _unchanged(self, user_id: str, key: TaskKey, if_match: Sequence[int] | None) -> StoredTask:
+        task = await self.read(user_id, key)
         if if_match is not None and task.revision not in if_match:
             raise StaleRevision
         return task

@@ -136,6 +136,7 @@ DUE_DATE: Final = field(
 
 
 COMPLETED: Final = field("Absent, it is false.", False)
+DELETED_AT: Final = BodyKwarg(description="When the task was deleted; only where deleted tasks are listed.")
 
 
 def _split(text: str) -> list[str]:

@@ -4,7 +4,7 @@ from typing import Annotated, ClassVar, Final
 from msgspec import UNSET, Struct, UnsetType
 
 from app.http.body import Body, Check
-from app.tasks import rules
+from app.tasks import key, rules
 
 CHECKS: Final = {
     "title": rules.title,
@@ -15,10 +15,11 @@ CHECKS: Final = {
 }
 
 
-class Task(Struct):
-    """A task, as every answer writes it."""
+class TaskFields(Struct):
+    """What is told of any task."""
 
     id: int
+    uid: Annotated[str, key.UID_WRITTEN]
     user_id: str
     title: str
     description: str | None
@@ -31,12 +32,19 @@ class Task(Struct):
     revision: int
 
 
+class Task(TaskFields):
+    """A task, as every answer writes it."""
+
+    deleted_at: Annotated[datetime | UnsetType, rules.DELETED_AT] = UNSET
+
+
 class TaskCreate(Body):
     """A new task; only the title is required."""
 
-    checks: ClassVar[dict[str, Check]] = CHECKS  # type: ignore[assignment]
+    checks: ClassVar[dict[str, Check]] = {**CHECKS, "uid": key.uid}
 
     title: Annotated[str, rules.TITLE]
+    uid: Annotated[str | None, key.UID_FIELD] = None
     description: Annotated[str | None, rules.DESCRIPTION] = None
     priority: Annotated[str | None, rules.PRIORITY] = None
     tags: Annotated[list[str] | str | None, rules.TAG_LIST] = None

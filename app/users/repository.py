@@ -26,12 +26,13 @@ class UserRepository(SQLAlchemyAsyncRepository[User]):
     model_type = User
 
     async def advance(self, user_id: str, writes: int) -> int:
-        """Raise the user's revision by that many, add the user where there is none, and return the last of them.
+        """Raise the user's revision for so many new tasks, add the user where there is none, and return the last one.
 
         The row stays locked to the end of the transaction, so it comes before the tasks, as in every write.
         """
-        row = upsert(User).values(id=user_id, revision=FIRST_REVISION + (writes - 1))
-        raised = row.on_conflict_do_update(index_elements=["id"], set_={"revision": USERS.c.revision + writes})
+        row = upsert(User).values(id=user_id, revision=FIRST_REVISION + (writes - 1), tasks=writes)
+        written = {"revision": USERS.c.revision + writes, "tasks": USERS.c.tasks + writes}
+        raised = row.on_conflict_do_update(index_elements=["id"], set_=written)
         revision: int = await self.session.scalar(raised.returning(USERS.c.revision))
         return revision
 

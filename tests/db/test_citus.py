@@ -18,6 +18,7 @@ from tests.conftest import client_of, random_user, running
 from tests.wire import SOCKET, message, startup_message
 
 TASKS = "/api/me/tasks"
+BATCHED = {"op": "put", "uid": "put-in-a-batch", "data": {"title": "batched"}}
 FIELDS = {
     "S": "ERROR",
     "V": "ERROR",
@@ -114,12 +115,13 @@ async def test_every_request_succeeds_and_nothing_is_written_twice(settings: Set
             ("GET", path, None, 200),
             ("PATCH", path, {"title": "changed"}, 200),
             ("PATCH", f"{path}/complete", None, 200),
+            ("POST", f"{TASKS}/batch", {"operations": [{"op": "delete", "id": 1}, BATCHED]}, 200),
             ("GET", "/api/me/stats", None, 200),
             ("GET", "/api/me", None, 200),
         ]:
             assert (await client.request(method, address, json=body)).status_code == status, (method, address)
         assert coordinator.refusals == 1
-        assert [task["title"] for task in (await client.get(TASKS)).json()] == ["changed"]
+        assert [task["title"] for task in (await client.get(TASKS)).json()] == ["batched", "changed"]
         assert (await client.delete("/api/me")).status_code == 204
 
 

@@ -32,6 +32,7 @@ ROUTES: list[tuple[str, str, Any]] = [
     ("GET", "/api/me", None),
     ("GET", "/api/me/stats", None),
     ("DELETE", "/api/me", None),
+    ("POST", f"{TASKS}/batch", {"operations": [{"op": "delete", "id": 1}]}),
 ]
 
 
@@ -126,6 +127,56 @@ async def test_a_write_whose_connection_is_lost_says_that_nobody_knows_and_is_ne
             assert relay.statements == statements
         titles = [task["title"] for task in (await client.get(TASKS)).json()]
         assert titles == ["x", "first"]  # that x was prepared with
+
+
+async def test_a_create_with_a_key_whose_connection_is_lost_is_sent_again(settings: Settings) -> None:
+    """Whether the first one took effect, and only its answer was lost, or not."""
+    async with through_relay(settings) as (relay, client):
+        for took_effect in (False, True):
+            uid = f"{random_user()}-{took_effect}"
+            await client.post(TASKS, json={"title": "x", "uid": "prepares-its-statement"})
+            creating = client.post(TASKS, json={"title": "once", "uid": uid})
+            if took_effect:
+                answer = await lose_answer(relay, creating, settings, uid)
+            else:
+                answer = await cut_off(relay, creating)
+            assert answer.status_code == 201
+            assert ("idempotent-replayed" in answer.headers) == took_effect
+            assert (await client.get(f"{TASKS}/{uid}")).json() == answer.json()
+        assert [task["title"] for task in (await client.get(TASKS)).json()] == ["once", "once", "x"]
+
+
+async def test_a_create_with_a_key_says_that_nobody_knows_if_no_answer_comes_at_all(settings: Settings) -> None:
+    async with through_relay(settings, database_timeout=0.5) as (relay, client):
+        await client.post(TASKS, json={"title": "x", "uid": "prepares-its-statement"})
+        relay.refusing = True
+        body = {"title": "once", "uid": random_user()}
+        creating = client.post(TASKS, json=body)
+        assert_unavailable(await lose_answer(relay, creating, settings, body["uid"]), "outcome_unknown")
+        relay.refusing = False
+        again = await client.post(TASKS, json=body)
+        assert again.headers["idempotent-replayed"] == "true"
+        silent = {"title": "late", "uid": "in-silence"}
+        relay.flowing.clear()
+        assert_unavailable(await client.post(TASKS, json=silent), "outcome_unknown")
+        relay.flowing.set()
+        assert (await client.post(TASKS, json=silent)).status_code == 201
+        assert [task["title"] for task in (await client.get(TASKS)).json()] == ["late", "once", "x"]
+
+
+async def lose_answer(
+    relay: Relay, request: Coroutine[None, None, httpx.Response], settings: Settings, uid: str
+) -> httpx.Response:
+    """Cut every connection once the database has done what it was asked, and before it has said so."""
+    relay.answering.clear()
+    waiting = asyncio.create_task(request)
+    connection = await asyncpg.connect(settings.database_url)
+    while not await connection.fetchval("SELECT EXISTS (SELECT 1 FROM tasks WHERE uid = $1)", uid):
+        await asyncio.sleep(0.001)
+    await connection.close()
+    relay.cut()
+    relay.answering.set()
+    return await waiting
 
 
 async def test_a_write_that_gets_no_answer_in_time_says_that_nobody_knows(settings: Settings) -> None:
@@ -331,6 +382,7 @@ def caused_by(error: Exception, cause: Exception) -> Exception:
         ("40001", 503),
         ("40P01", 503),
         ("42P01", 503),
+        ("42P10", 503),
         ("53300", 503),
         ("55P03", 503),
         ("57014", 503),

@@ -1,18 +1,20 @@
 """Migrations of a database that others use at the same time: writers, long transactions, other migrations."""
 
+import asyncio
 import shutil
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import asyncpg
 import pytest
 from sqlalchemy.exc import DBAPIError
 from structlog.testing import capture_logs
 
 from app.db import migrations
 from app.db.migrations import MIGRATIONS, MigrationError
-from tests.db.empty import LATEST, Empty
+from tests.db.empty import LATEST, REVISIONS, Empty
 from tests.processes import until
 
 REVISION = f"""
@@ -100,7 +102,7 @@ def test_long_transaction_ends_the_migration_with_one_sentence_and_nothing_is_le
         with pytest.raises(MigrationError, match=r"^A migration gave up waiting for a lock [^\n]*\.$"):
             upgrade(COLUMN)
         migrated.execute(f"SET lock_timeout = '1s'; {WRITE.format('still possible')}")
-    assert migrated.tables() == {"tasks", "users", "tasks_version"}
+    assert migrated.tables() == {"tasks", "task_changes", "users", "tasks_version"}
     assert migrated.query(VERSION) == [(LATEST,)]
     migrated.commands().check()
     upgrade(COLUMN)
@@ -134,6 +136,49 @@ def test_second_migration_waits_for_the_first_and_says_so(migrated: Empty, upgra
     assert [entry["event"] for entry in logs] == ["waiting while another process migrates", "migrated"]
     assert logs[-1]["revision"] == "test"
     assert migrated.query(VERSION) == [("test",)]
+
+
+OF_0002 = """
+WITH bump AS (
+  INSERT INTO users (id, revision) VALUES ($1, (extract(epoch FROM clock_timestamp()) * 1000000)::bigint)
+  ON CONFLICT (id) DO UPDATE SET revision = users.revision + 1 RETURNING revision
+), row AS (
+  INSERT INTO tasks (user_id, title, revision) SELECT $1, 'x', revision FROM bump
+  RETURNING id, user_id, title, description, priority, tags, due_date, completed, created_at, updated_at, revision
+)
+SELECT revision, row_to_json(row)::text AS body FROM row
+"""
+
+
+async def test_the_version_before_0003_goes_on_while_later_ones_are_applied(database: Empty) -> None:
+    """With the statements that it has prepared, for users whom it knows and for new ones."""
+    await asyncio.to_thread(database.commands().upgrade, "0002")
+    connection = await asyncpg.connect(database.settings.database_url)
+    create = await connection.prepare(OF_0002)
+    await create.fetchrow("old")
+    for revision in REVISIONS[2:]:
+        await asyncio.to_thread(database.commands().upgrade, revision)
+        await create.fetchrow("old")
+        await create.fetchrow(f"from {revision}")
+    users = await connection.fetch("SELECT id, floor, revision FROM users")
+    tasks = await connection.fetch("SELECT * FROM tasks WHERE uid IS NULL AND fingerprint IS NULL")
+    await connection.close()
+    assert len(tasks) == 1 + 2 * len(REVISIONS[2:])
+    assert {user["id"]: user["floor"] == 0 for user in users} == {
+        "old": True,
+        **{f"from {revision}": False for revision in REVISIONS[2:]},
+    }
+    assert all(user["floor"] <= user["revision"] for user in users)
+
+
+def test_columns_come_without_a_row_being_written(database: Empty) -> None:
+    database.commands().upgrade("0002")
+    database.execute("INSERT INTO users (id) VALUES ('u')")
+    database.execute(WRITE.format("x"))
+    files = "SELECT relname, relfilenode FROM pg_class WHERE relname IN ('users', 'tasks')"
+    before = database.query(files)
+    database.commands().upgrade()
+    assert database.query(files) == before
 
 
 def test_first_migration_that_never_ends_is_not_waited_for_for_ever(

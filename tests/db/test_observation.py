@@ -129,6 +129,7 @@ async def test_one_that_has_waited_alone_is_told_with_its_request(
     settings: Settings, connection: asyncpg.Connection
 ) -> None:
     async with observed(settings) as (reads, told):
+        REQUEST_ID.set(None)  # tests share a context
         async with reads.occupied(connection) as first:
             REQUEST_ID.set("request")
             waiting = reads.start()

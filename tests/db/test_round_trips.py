@@ -17,11 +17,17 @@ DATA_REQUESTS: list[tuple[str, str, Any]] = [
     ("HEAD", TASKS, None),
     ("GET", f"{TASKS}?status=pending&priority=high&tag=a&search=x&sort=due_date&limit=2", None),
     ("POST", TASKS, {"title": "x", "tags": ["a"]}),
+    ("POST", TASKS, {"title": "x", "uid": "named-by-its-client"}),
+    ("GET", f"{TASKS}?status=deleted&limit=2", None),
     ("GET", f"{TASKS}/{{id}}", None),
+    ("GET", f"{TASKS}/named-by-its-client", None),
+    ("PATCH", f"{TASKS}/named-by-its-client", {"title": "y"}),
     ("PATCH", f"{TASKS}/{{id}}", {"title": "y"}),
     ("PATCH", f"{TASKS}/{{id}}", {}),
     ("PUT", f"{TASKS}/{{id}}", {"title": "z"}),
     ("PATCH", f"{TASKS}/{{id}}/complete", {}),
+    ("POST", f"{TASKS}/{{id}}/restore", None),
+    ("POST", f"{TASKS}/999999999/restore", None),
     ("GET", f"{TASKS}/999999999", None),
     ("PATCH", f"{TASKS}/999999999", {"title": "y"}),
     ("DELETE", f"{TASKS}/999999999", None),
@@ -123,10 +129,25 @@ async def test_what_needs_no_data_asks_the_database_nothing(
     assert (relay.statements, relay.round_trips, relay.connections) == (0, 0, 0)
 
 
-async def test_erasure_is_one_transaction_of_two_statements(counted: tuple[Relay, httpx.AsyncClient]) -> None:
+async def test_a_batch_of_100_is_four_round_trips_and_one_that_changes_nothing_three(
+    counted: tuple[Relay, httpx.AsyncClient],
+) -> None:
+    relay, client = counted
+    for title, round_trips in (("first", None), ("second", 4), ("second", 3)):  # the first one learns the types
+        new = [{"op": "put", "uid": f"{title}-task-{n}", "data": {"title": title}} for n in range(60)]
+        old = [{"op": "patch", "uid": f"first-task-{n}", "data": {"title": title}} for n in range(20)]
+        gone = [{"op": "delete", "uid": f"first-task-{n}"} for n in range(20, 40)]
+        relay.reset()
+        answer = await client.post(f"{TASKS}/batch", json={"operations": [*new, *old, *gone]})
+        assert {result["status"] for result in answer.json()["results"]} == {"ok"}
+        if round_trips:
+            assert (relay.statements, relay.round_trips, relay.connections) == (round_trips, round_trips, 0)
+
+
+async def test_erasure_is_one_transaction_of_three_statements(counted: tuple[Relay, httpx.AsyncClient]) -> None:
     relay, client = counted
     await client.delete("/api/me")
     await client.post(TASKS, json={"title": "x"})
     relay.reset()
     assert (await client.delete("/api/me")).status_code == 204
-    assert relay.statements == 4  # BEGIN, two DELETEs, COMMIT
+    assert relay.statements == 5  # BEGIN, three DELETEs, COMMIT

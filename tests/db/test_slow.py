@@ -26,7 +26,7 @@ LOADED = "shared_preload_libraries = 'pg_stat_statements'\n"
 GRANTS = """
     CREATE ROLE reader LOGIN;
     CREATE ROLE stranger LOGIN;
-    GRANT SELECT, INSERT, UPDATE, DELETE ON users, tasks TO reader
+    GRANT SELECT, INSERT, UPDATE, DELETE ON users, tasks, task_changes TO reader
 """
 
 

@@ -8,6 +8,7 @@ import yaml  # type: ignore[import-untyped]
 
 from app.settings import VERSION
 from tests.deployment.files import ENDING, FOLDER, MIGRATE, PROXIES, objects
+from tests.documents.blocks import blocks, commands
 
 FILES = sorted(path.name for path in (FOLDER / "kubernetes").iterdir())
 OLDEST = "1.25"  # the oldest whose schemas the package has
@@ -20,12 +21,12 @@ def api() -> dict[str, Any]:
 
 
 def pod(entry: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
-    spec = entry["spec"]["template"]["spec"]
+    spec = entry["spec"].get("jobTemplate", entry)["spec"]["template"]["spec"]
     [container] = spec["containers"]
     return spec, container
 
 
-@pytest.fixture(params=[("api", "Deployment"), ("migrate", "Job")], ids=str)
+@pytest.fixture(params=[("api", "Deployment"), ("migrate", "Job"), ("purge", "CronJob")], ids=str)
 def workload(request: pytest.FixtureRequest) -> tuple[dict[str, Any], dict[str, Any]]:
     file, kind = request.param
     return pod(objects(file)[kind])
@@ -102,6 +103,14 @@ def test_migrations_are_a_job_that_alone_knows_the_owner() -> None:
     assert {entry["metadata"]["name"] for entry in secrets} == {
         source["secretRef"]["name"] for source in job["envFrom"]
     }
+
+
+def test_deleted_tasks_are_removed_every_night_with_the_rights_of_the_service() -> None:
+    job = objects("purge")["CronJob"]
+    container, deployment = pod(job)[1], pod(objects("api")["Deployment"])[1]
+    assert container["command"] in [list(words) for block in blocks("bash") for words in commands(block)]
+    assert container["envFrom"] == deployment["envFrom"]
+    assert job["spec"]["schedule"] == "17 3 * * *"
 
 
 def test_secrets_have_no_values() -> None:

@@ -7,6 +7,7 @@ import shutil
 import subprocess
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from datetime import timedelta
 from urllib.parse import urlsplit
 
 import asyncpg
@@ -14,6 +15,7 @@ import pytest
 from litestar import Litestar
 from litestar.routes import HTTPRoute
 
+from app import purge
 from app.db import migrations
 from app.settings import Settings
 from tests.conftest import client_of, random_user, running
@@ -25,6 +27,10 @@ NEON = re.search(r"^## Neon\n(.*?)^## ", TEXT, flags=re.DOTALL | re.MULTILINE)
 assert NEON
 STATEMENTS = re.findall(r"```sql\n(.*?)```", NEON[1], flags=re.DOTALL)
 METHODS = ["POST", "GET", "PUT", "PATCH", "DELETE"]
+
+CREATE = ("POST", "/api/{user_id}/tasks")
+OPERATIONS = [{"op": "put", "uid": "named-by-a-batch", "data": {"title": "x"}}]
+"""Of a batch; other bodies ignore them."""
 
 
 @pytest.fixture(scope="module", params=["neon", "compose"])
@@ -90,18 +96,27 @@ def operations(app: Litestar) -> list[tuple[str, str]]:
         if isinstance(route, HTTPRoute) and route.path_format.startswith("/api/")
         for method in route.methods & {*METHODS}
     }
-    return sorted(found, key=lambda operation: (METHODS.index(operation[0]), -len(operation[1])))
+    return sorted(found, key=lambda operation: (METHODS.index(operation[0]), operation != CREATE, -len(operation[1])))
 
 
 async def test_role_of_the_application_is_enough_for_every_route(roles: Settings) -> None:
     async with running(roles) as app, client_of(app, roles, random_user()) as client:
         task = None
         for method, path in operations(app):
-            body = {"title": "x"} if method in {"POST", "PUT", "PATCH"} else None
+            body = {"title": "x", "operations": OPERATIONS} if method in {"POST", "PUT", "PATCH"} else None
             answer = await client.request(method, path.format(user_id="me", task_id=task), json=body)
             assert answer.is_success, (method, path, answer.text)
-            if method == "POST":
+            if (method, path) == CREATE:
                 task = answer.json()["id"]
+
+
+async def test_role_of_the_application_is_enough_to_remove_deleted_tasks(roles: Settings) -> None:
+    async with running(roles) as app, client_of(app, roles, random_user()) as client:
+        task = (await client.post("/api/me/tasks", json={"title": "x"})).json()
+        assert (await client.delete(f"/api/me/tasks/{task['id']}")).status_code == 204
+    done = purge.Sum()
+    await purge.run(roles, timedelta(), task["user_id"], done, dry_run=False)
+    assert done.tasks == 1
 
 
 @pytest.mark.parametrize(

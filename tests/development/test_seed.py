@@ -170,4 +170,7 @@ def test_in_development_it_fills_what_a_running_server_serves_and_needs_none(fol
         assert len(client.get("/api/me/tasks").json()) == 1
         assert command(folder, "litestar", "seed", "--user", user_id, "--tasks", "30").returncode == 0
         assert len(client.get("/api/me/tasks").json()) == 31
+        purged = command(folder, "litestar", "tasks", "purge", "--older-than", "90d")
+        assert (purged.returncode, purged.stderr) == (0, "")
+        assert purged.stdout == "Removed: deleted tasks 0, uids 0, users 0.\n"
     assert server.terminate() == 0

@@ -29,7 +29,7 @@ FLAGS: Final = (
     "--disable-component-update",
     "--disable-sync",
 )
-OPERATIONS: Final = 13
+OPERATIONS: Final = 16
 
 needs_chromium = pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium on the PATH")
 

@@ -25,6 +25,7 @@ RUN_BY = {
     ("docs/scaling.md", "sql"): "tests/documents/test_sql.py",
     ("docs/security.md", "caddyfile"): "tests/documents/proxies.py",
     ("docs/security.md", "nginx"): "tests/documents/proxies.py",
+    ("docs/sync.md", "typescript"): "tests/clients/sync/test_sync.py",
 }
 """Tests that read a language from one document; those name the document."""
 
@@ -32,9 +33,11 @@ NOT_RUN = {
     ("docs/architecture.md", "SELECT answer.revision"): "a shape with … in it: app/db/lateral.py writes the statement",
     (
         "docs/data-model.md",
-        "WITH bump AS (",
+        "WITH bump AS (\n",
     ): "a shape with <…> in it: tests/tasks/test_statements.py has the statement",
+    ("docs/data-model.md", "WITH bump AS (  --"): "the same",
     ("docs/data-model.md", "SELECT revision, CASE"): "the same",
+    ("docs/data-model.md", "WITH owner AS"): "the same: tests/test_purge.py runs the statement",
     ("docs/scaling.md", "-- once, on the coordinator"): "needs three machines with Citus",
     ("docs/scaling.md", "EXPLAIN (VERBOSE"): "the same",
 }

@@ -4,6 +4,7 @@ import importlib
 import re
 import subprocess
 import sys
+import tomllib
 from collections.abc import Callable
 from dataclasses import fields
 from pathlib import Path
@@ -62,9 +63,18 @@ def check_podman(words: Words) -> None:
     """Images are not built here: their file is looked at in tests/test_documentation.py, the command inside here."""
     if words[1] == "build":
         assert (ROOT / words[-1] / "Containerfile").is_file()
+        assert all(
+            (ROOT / ".ci" / word.partition("=")[2]).is_file() for word in words if word.startswith("REQUIREMENTS=")
+        )
     else:
         inside = words[words.index("litestar-tasks") + 1 :]
         assert not inside or inside in COMMANDS
+
+
+def check_uv(words: Words) -> None:
+    groups = tomllib.loads((ROOT / "pyproject.toml").read_text())["dependency-groups"]
+    assert words[:3] == ("uv", "sync", "--no-dev")
+    assert set(words[3:]) <= {"--group", *groups}
 
 
 def check_locust(words: Words) -> None:
@@ -178,6 +188,7 @@ CHECKS: Final[dict[str, Callable[[Words], None]]] = DEPLOYING | {
     "python": check_python,
     "python3": check_python,
     "ruff": check_lint,
+    "uv": check_uv,
     "uvx": check_hooks,
 }
 

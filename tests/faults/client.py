@@ -114,11 +114,13 @@ class Client:
         self._headers = f" HTTP/1.1\r\nhost: 127.0.0.1\r\nauthorization: Bearer {token}\r\n".encode()
         self._connection: Connection | None = None
 
-    async def request(self, method: str, path: str, body: Any = None) -> Answer:
-        """Raises Unreachable and Unanswered."""
+    async def request(self, method: str, path: str, body: Any = None, *, key: str | None = None) -> Answer:
+        """Raises Unreachable and Unanswered; `key` is an Idempotency-Key."""
         if not (self._connection and self._connection.open):
             self._connection = await Connection.to(self._port)
         head = f"{method} /api/me{path}".encode() + self._headers
+        if key is not None:
+            head += f"idempotency-key: {key}\r\n".encode()
         if body is None:
             return await self._connection.request(head)
         return await self._connection.request(head + b"content-type: application/json\r\n", json.dumps(body).encode())

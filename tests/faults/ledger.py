@@ -73,7 +73,7 @@ class Ledger:
     async def acknowledge(self, writer: str, user_id: str, answer: Answer) -> None:
         now = time.monotonic()
         self.acknowledged[user_id] += 1
-        if "etag" in answer.headers:
+        if "etag" in answer.headers and "idempotent-replayed" not in answer.headers:
             self.revisions[user_id].append((answer.sent, now, int(answer.headers["etag"].strip('W/"'))))
         async with self._advanced:
             self._succeeded[writer] = now

@@ -45,9 +45,14 @@ class Writer:
         self._client.close()
 
     async def create(self) -> None:
+        """Every other one has a key, and is repeated until there is an answer."""
         title = next(self._titles)
+        key = title if self._random.random() < 1 / 2 else None
         self._ledger.titles[title] = "unknown"
-        answer = await self._write("POST", "/tasks", {"title": title, "description": "0"})
+        body = {"title": title, "description": "0"}
+        answer = await self._write("POST", "/tasks", body, key)
+        while key and not answer:
+            answer = await self._write("POST", "/tasks", body, key)
         if answer:
             self._ledger.titles[title] = "acknowledged"
             task = answer.json()
@@ -84,11 +89,11 @@ class Writer:
         changed = str(int(description or 0) + 1)
         return "PATCH", path, {"description": changed}, (title, changed, completed)
 
-    async def _write(self, method: str, path: str, body: Any) -> Answer | None:
+    async def _write(self, method: str, path: str, body: Any, key: str | None = None) -> Answer | None:
         """Repeat what was refused; return None where nobody knows what came of it."""
         while True:
             try:
-                answer = await self._client.request(method, path, body)
+                answer = await self._client.request(method, path, body, key=key)
             except Unreachable:
                 self._ledger.note_silence("no connection")
             except Unanswered as silence:

@@ -21,7 +21,7 @@ from app.settings import Settings
 from tests.conftest import client_of, random_user, running
 from tests.processes import Server, copied_project
 
-EXPOSED = "ETag, Link, Location, RateLimit, RateLimit-Policy, Retry-After, X-Request-Id"
+EXPOSED = "ETag, Idempotent-Replayed, Link, Location, RateLimit, RateLimit-Policy, Retry-After, X-Request-Id"
 TASKS: Final = "/api/me/tasks"
 EXACT: Final = "https://app.example.org"
 BELOW: Final = "https://preview-7.example.com"

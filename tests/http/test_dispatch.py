@@ -59,11 +59,14 @@ DIRECT: Final = {
     "GET /api/{user_id}/stats",
     "GET /api/{user_id}/tasks",
     "POST /api/{user_id}/tasks",
+    "GET /api/{user_id}/tasks/changes",
+    "POST /api/{user_id}/tasks/batch",
     "GET /api/{user_id}/tasks/{task_id}",
     "PATCH /api/{user_id}/tasks/{task_id}",
     "PUT /api/{user_id}/tasks/{task_id}",
     "DELETE /api/{user_id}/tasks/{task_id}",
     "PATCH /api/{user_id}/tasks/{task_id}/complete",
+    "POST /api/{user_id}/tasks/{task_id}/restore",
 }
 
 

@@ -31,7 +31,7 @@ from tests.conftest import NEVER_REACHED
 USER: Final = "user"
 REVISION: Final = 1795336200123456
 TASK: Final = (
-    '{"id":1,"user_id":"user","title":"Buy milk","description":"Two litres, the one with the blue cap",'
+    '{"id":1,"uid":"1","user_id":"user","title":"Buy milk","description":"Two litres, the one with the blue cap",'
     '"priority":"MEDIUM","tags":["home"],"due_date":"2026-12-01T10:00:00+00:00","completed":false,'
     '"created_at":"2026-11-22T08:30:00.123456+00:00","updated_at":"2026-11-22T08:30:00.123456+00:00",'
     '"revision":1795336200123456}'

@@ -27,7 +27,7 @@ MOMENT: Final = "2026-11-25T03:10:00Z"
 
 SERVICE: Final = """
     CREATE ROLE tasks_app LOGIN;
-    GRANT SELECT, INSERT, UPDATE, DELETE ON users, tasks TO tasks_app
+    GRANT SELECT, INSERT, UPDATE, DELETE ON users, tasks, task_changes TO tasks_app
 """
 
 

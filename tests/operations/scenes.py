@@ -51,6 +51,7 @@ def after(users: Users) -> None:
     seen = {number for user in users for number in user.ids}
     for user in users:
         user.assert_is_told_nothing_wrong()
+        user.assert_each_copy_becomes_the_list_or_is_given_up()
     for number in range(5):
         for user in users:
             path = user.create(f"After {number}")
@@ -59,3 +60,5 @@ def after(users: Users) -> None:
     for user in users:
         user.assert_is_told_nothing_wrong()
         user.assert_overwrites_nothing_unseen()
+        user.assert_each_copy_becomes_the_list_or_is_given_up()
+        user.assert_each_key_makes_one_task()

@@ -15,6 +15,7 @@ class TaskFactory(SQLAlchemyFactory[Task]):
 
     id = Ignore()
     deleted_at = None
+    fingerprint = None
     priority = Use(lambda: TaskFactory.__random__.randint(1, len(rules.PRIORITIES)))
     tags = Use(lambda: [TaskFactory.__faker__.word() for _ in range(TaskFactory.__random__.randint(0, rules.TAGS))])
 
@@ -22,6 +23,11 @@ class TaskFactory(SQLAlchemyFactory[Task]):
     def title(cls) -> str:
         """Some of them are not ASCII."""
         return cls.__random__.choice(["é", "ß", "漢"]) + cls.__faker__.sentence()[: rules.TITLE_LENGTH - 1]
+
+    @classmethod
+    def uid(cls) -> str | None:
+        """Every other one was named by its client."""
+        return cls.__faker__.uuid4() if cls.__random__.random() < 1 / 2 else None
 
     @classmethod
     def created_at(cls) -> datetime:

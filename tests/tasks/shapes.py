@@ -5,10 +5,11 @@ from itertools import product
 from urllib.parse import urlencode
 
 from app.tasks import cursor
-from app.tasks.cursor import ORDERS, SORTS
+from app.tasks.cursor import OF_TRASH, ORDERS, SORTS
 from app.tasks.query import ListQuery, parse
 
 STATUSES = ("all", "pending", "completed")
+OF_LISTS = [sort for sort in SORTS if sort != OF_TRASH]
 DUE: tuple[dict[str, str], ...] = (
     {},
     {"due_after": "2025-03-01"},
@@ -21,6 +22,7 @@ PLACES = {
     "due_date": ['["2025-06-01T00:00:00Z",50000]', "[null,50000]"],
     "priority": ['["MEDIUM",50000]'],
     "title": ['["Fix the roof",50000]'],
+    "deleted": ['["2025-06-01T00:00:00Z",50000]'],
 }
 """Sort key and id of a task somewhere in the middle."""
 
@@ -32,16 +34,19 @@ def queries() -> Iterator[ListQuery]:
         ({}, {"tag": "home"}),
         ({}, {"search": "milk"}),
         DUE,
-        SORTS,
+        OF_LISTS,
         ORDERS,
     ):
         cursors = ({"cursor": cursor.encode(sort, order, place)} for place in PLACES[sort])
         for place in ({}, {"offset": "100"}, *cursors):
             filters = {"status": status, **priority, **tag, **search, **due}
             yield _query({**filters, "sort": sort, "order": order, **place})
-    for tag, search, sort, order in product(({}, {"tag": "home"}), ({}, {"search": "milk"}), SORTS, ORDERS):
+    for tag, search, sort, order in product(({}, {"tag": "home"}), ({}, {"search": "milk"}), OF_LISTS, ORDERS):
         for place in ({}, {"cursor": cursor.encode(sort, order, PLACES[sort][0])}):
             yield _query({"tags": "work,urgent", **tag, **search, "sort": sort, "order": order, **place})
+    for filters, sort, order in product(({}, {"search": "milk"}, {"tag": "home", "priority": "HIGH"}), SORTS, ORDERS):
+        for place in ({}, *({"cursor": cursor.encode(sort, order, place)} for place in PLACES[sort])):
+            yield _query({"status": "deleted", **filters, "sort": sort, "order": order, **place})
 
 
 def _query(parameters: dict[str, str]) -> ListQuery:

@@ -27,6 +27,7 @@ async def test_what_the_repository_stores_in_a_transaction_the_routes_serve(
         row = stored[task.id]
         assert task == Task(
             id=row.id,
+            uid=row.uid or str(row.id),
             user_id=user_id,
             title=row.title,
             description=row.description,

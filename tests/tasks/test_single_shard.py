@@ -7,6 +7,7 @@ for several requests names the request's user in the same places.
 import re
 from collections.abc import Iterator
 from dataclasses import replace
+from itertools import chain
 from typing import Any
 
 import pytest
@@ -15,15 +16,17 @@ from sqlalchemy.dialects import postgresql
 
 from app.db.database import Database
 from app.db.lateral import LateralStatement
-from app.db.statement import Statement
+from app.db.statement import DIALECT, Statement
 from app.settings import Settings
+from app.tasks import purge
+from app.tasks.batch.statements import statements as statements_of_batches
 from app.tasks.rules import PRIORITIES
 from app.tasks.statements import TaskStatements
 from app.users.repository import UserStore
 from tests.conftest import random_user
 from tests.tasks.shapes import queries
 
-KEYS = {"tasks": "user_id", "users": "id"}
+KEYS = {"task_changes": "user_id", "tasks": "user_id", "users": "id"}
 
 
 def blocks(sql: str) -> Iterator[str]:
@@ -46,13 +49,13 @@ def unconfined(sql: str, user_id: str) -> list[str]:
     read = [
         block
         for block in blocks(sql)
-        for table in re.findall(r"\b(?:FROM|JOIN|UPDATE|USING)\s+(tasks|users)\b", block)
+        for table in re.findall(r"\b(?:FROM|JOIN|UPDATE|USING)\s+(task_changes|tasks|users)\b", block)
         if not re.search(rf"\b{table}\.{KEYS[table]} = {parameter}", block)
     ]
     inserted = [
         f"INSERT INTO {table}"
         for table, rest in re.findall(r"INSERT INTO (\w+) (.*)", sql, flags=re.DOTALL)
-        if not re.match(rf"\({KEYS[table]}, [^)]*\)\s+(?:VALUES \(|SELECT ){parameter}", rest)
+        if not re.match(rf"\({KEYS[table]}(?:, [^)]*)?\)\s+(?:VALUES \(|SELECT ){parameter}", rest)
     ]
     return read + inserted
 
@@ -64,9 +67,17 @@ def statements_of(store: object) -> Iterator[Statement]:
 @pytest.fixture(scope="module")
 def statements(settings: Settings) -> list[Statement]:
     tasks = TaskStatements(PRIORITIES)
+    batch = statements_of_batches(PRIORITIES)
     database = Database(settings)
     users = UserStore(database, priority_names=PRIORITIES)
-    return [*statements_of(tasks), *statements_of(users), *{tasks.page(query) for query in queries()}]
+    of_tasks = (tasks, tasks.by_id, tasks.by_uid)
+    return [
+        batch.read,
+        batch.write,
+        *chain(*map(statements_of, of_tasks)),
+        *statements_of(users),
+        *{tasks.page(query) for query in queries()},
+    ]
 
 
 def test_every_statement_names_the_user_for_every_table(statements: list[Statement]) -> None:
@@ -75,7 +86,7 @@ def test_every_statement_names_the_user_for_every_table(statements: list[Stateme
         user_id = f"${statement.parameters.index('user_id') + 1}"
         assert not unconfined(statement.sql, user_id), statement.sql
         checked |= {table for table in KEYS if re.search(rf"\b{table}\b", statement.sql)}
-    assert checked == {"tasks", "users"}
+    assert checked == {"task_changes", "tasks", "users"}
 
 
 def test_every_statement_for_several_requests_names_the_user_of_each(statements: list[Statement]) -> None:
@@ -94,6 +105,21 @@ def test_every_statement_for_several_requests_names_the_user_of_each(statements:
         assert "$" not in part, part
 
 
+def test_so_do_those_that_remove_a_users_tombstones() -> None:
+    for statement in (purge.PURGE, purge.OF_USER):
+        compiled = statement.compile(dialect=DIALECT)
+        user_id = f"${(compiled.positiontup or []).index('user_id') + 1}"
+        assert not unconfined(str(compiled), user_id), str(compiled)
+
+
+def test_so_does_the_lock_of_a_batch_with_an_id_and_nothing_else() -> None:
+    lock = statements_of_batches(PRIORITIES).lock
+    assert not unconfined(lock.text("someone"), "'someone'")
+    for text in ("", "o'neill", "a; b", "a" * 129, "a\\", "$1", "é"):
+        with pytest.raises(ValueError, match="not the id of a user"):
+            lock.text(text)
+
+
 async def test_so_do_those_of_an_erasure(settings: Settings) -> None:
     database = Database(replace(settings, database_pool_size=1))
     users = UserStore(database, priority_names=PRIORITIES)
@@ -105,7 +131,7 @@ async def test_so_do_those_of_an_erasure(settings: Settings) -> None:
 
     await users.erase(random_user())
     await database.engine.dispose()
-    assert len(sent) == 2
+    assert len(sent) == 3
     for sql in sent:
         assert not unconfined(sql, "$1"), sql
 

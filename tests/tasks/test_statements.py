@@ -74,15 +74,15 @@ def test_a_prepared_name_stands_for_the_same_text_in_every_process() -> None:
     second.page(parse(b""))
     first.page(parse(b""))
     assert first.page(parse(b"status=pending")).prepared_name == late.prepared_name
-    assert first.get.prepared_name == second.get.prepared_name
-    assert first.get.prepared_name != other.get.prepared_name
+    assert first.by_id.get.prepared_name == second.by_id.get.prepared_name
+    assert first.by_id.get.prepared_name != other.by_id.get.prepared_name
 
 
 def test_lists_within_an_envelope_are_other_statements_and_nothing_else_is() -> None:
     bare, within = TaskStatements(PRIORITIES), TaskStatements(PRIORITIES, "tasks")
     assert within.page(parse(b"")).prepared_name != bare.page(parse(b"")).prepared_name
     assert within.page(parse(b"")).parameters == bare.page(parse(b"")).parameters
-    assert within.get.prepared_name == bare.get.prepared_name
+    assert within.by_id.get.prepared_name == bare.by_id.get.prepared_name
 
 
 @pytest.mark.parametrize("name", FILTERS)

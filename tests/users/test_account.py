@@ -69,3 +69,44 @@ async def test_erasure_leaves_no_row_and_can_be_repeated(
     assert await connection.fetchval("SELECT count(*) FROM tasks WHERE user_id = $1", user_id) == 0
     assert await connection.fetchval("SELECT count(*) FROM users WHERE id = $1", user_id) == 0
     assert (await client.get(TASKS)).json() == []
+
+
+async def test_what_clients_kept_of_an_erased_account_means_nothing_to_the_one_after_it(
+    client: httpx.AsyncClient,
+) -> None:
+    """ETags, cursors, revisions to ask for changes since, ids, uids and keys; both while it is gone and afterwards."""
+    named = {"Idempotency-Key": "created-before-the-erasure"}
+    old = (await client.post("/api/me/tasks", json={"title": "x"}, headers=named)).json()
+    gone = (await client.post("/api/me/tasks", json={"title": "y"})).json()
+    await client.delete(f"/api/me/tasks/{gone['id']}")
+    listed = await client.get("/api/me/tasks")
+    trash = await client.get("/api/me/tasks?status=deleted")
+    copied = (await client.get("/api/me/tasks/changes")).json()
+    assert (await client.delete("/api/me")).status_code == 204
+
+    async def kept_means_nothing() -> None:
+        for since in (old["revision"], copied["revision"]):
+            changes = await client.get(f"/api/me/tasks/changes?since={since}")
+            assert (changes.status_code, changes.json()["code"]) == (410, "changes_gone")
+        for path, before in (("/api/me/tasks", listed), ("/api/me/tasks?status=deleted", trash)):
+            now = await client.get(path, headers={"If-None-Match": before.headers["ETag"]})
+            assert now.status_code == 200
+            assert before.json()[0]["id"] not in {task["id"] for task in now.json()}
+        tag = {"If-Match": f'"{old["revision"]}"'}
+        for key in (old["id"], gone["id"]):
+            assert (await client.post(f"/api/me/tasks/{key}/restore")).status_code == 404
+            assert (await client.patch(f"/api/me/tasks/{key}", json={"title": "z"}, headers=tag)).status_code == 404
+
+    await kept_means_nothing()
+    again = await client.post("/api/me/tasks", json={"title": "x"}, headers=named)
+    assert again.status_code == 201
+    assert "Idempotent-Replayed" not in again.headers
+    assert again.json()["id"] not in {old["id"], gone["id"]}
+    assert again.json()["revision"] > copied["revision"]
+    await kept_means_nothing()
+    stale = {"If-Match": f'"{old["revision"]}"'}
+    assert (await client.patch(f"/api/me/tasks/{old['uid']}", json={}, headers=stale)).status_code == 412
+    started = (await client.get("/api/me/tasks/changes")).json()
+    assert [task["id"] for task in started["changes"]] == [again.json()["id"]]
+    following = await client.get(f"/api/me/tasks/changes?since={started['revision']}")
+    assert following.json()["changes"] == []

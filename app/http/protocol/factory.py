@@ -28,6 +28,7 @@ class ProtocolFactory:
     ) -> Connection:
         """Make one, with uvicorn's arguments."""
         if self._monitor is None:
-            log = getattr(config.loaded_app, "log", None) or logs.access(self._settings)  # a test's own application
+            application = getattr(config, "loaded_app", None)  # not there before uvicorn has loaded it, as in tests
+            log = getattr(application, "log", None) or logs.access(self._settings)
             self._monitor = Monitor(self._settings, server_state.connections, log)
         return Connection(self._monitor, self._settings, config, server_state, app_state, _loop)

@@ -10,7 +10,7 @@ import httpx
 from tests.load.bench.plans import FILTERED, NEW_TASK, PAGE, Data
 from tests.load.bench.seed import User
 
-COMPARED: Final = ("id", "user_id", "title", "description", "tags", "completed", "due_date")
+COMPARED: Final = ("id", "uid", "user_id", "title", "description", "tags", "completed", "due_date")
 PENDING_WORK: Final = "AND NOT completed AND tags @> ARRAY['work']"
 
 
@@ -54,7 +54,8 @@ class Exchange:
 
 def _read(task: dict[str, Any]) -> dict[str, Any]:
     due_date = task["due_date"] and datetime.fromisoformat(task["due_date"])
-    return {name: task[name] for name in COMPARED} | {"due_date": due_date}
+    uid = None if task["uid"] == str(task["id"]) else task["uid"]  # what we write where there is none
+    return {name: task[name] for name in COMPARED} | {"due_date": due_date, "uid": uid}
 
 
 def _require(condition: bool, problem: str) -> None:

@@ -20,15 +20,16 @@ PREFIXES: Final = {"reader": READERS, "writer": WRITERS, "mixed": MIXED}
 TOKEN_SECONDS: Final = 24 * 3600
 
 USERS: Final = """
-INSERT INTO users (id, revision)
-SELECT $1 || number, 1795000000000000 FROM generate_series(0, $2::int - 1) number
+INSERT INTO users (id, revision, floor)
+SELECT $1 || number, 1795000000000000, 0 FROM generate_series(0, $2::int - 1) number
 """
 TASKS: Final = """
 INSERT INTO tasks
-  (user_id, id, title, description, priority, tags, due_date, completed, revision, created_at, updated_at)
+  (user_id, id, uid, title, description, priority, tags, due_date, completed, revision, created_at, updated_at)
 OVERRIDING SYSTEM VALUE
 SELECT $1 || number,
        $3::bigint + number * $4::int + place,
+       'task-' || $3::bigint + number * $4::int + place,
        'Task ' || place || ' of ' || $1 || number,
        'What has to be thought of before task ' || place || ' can be called done',
        1 + place % 3,

@@ -10,7 +10,7 @@ import asyncpg
 from tests.load.peers.bare import Application, Stored, TaskCreate, assignments
 
 COLUMNS: Final = (
-    "id, user_id, title, description, priority, tags, due_date, completed, created_at, updated_at, revision"
+    "id, uid, user_id, title, description, priority, tags, due_date, completed, created_at, updated_at, revision"
 )
 ITS_TASK: Final = "WHERE user_id = $1 AND id = $2 AND deleted_at IS NULL"
 AS_JSON: Final = "SELECT row_to_json(task)::text, revision FROM task"

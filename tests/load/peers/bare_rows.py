@@ -10,13 +10,14 @@ from msgspec import Struct
 from tests.load.peers.bare import Application, Stored, TaskCreate, assignments
 
 COLUMNS: Final = (
-    "id, user_id, title, description, priority, tags, due_date, completed, created_at, updated_at, revision"
+    "id, uid, user_id, title, description, priority, tags, due_date, completed, created_at, updated_at, revision"
 )
 ITS_TASK: Final = "WHERE user_id = $1 AND id = $2 AND deleted_at IS NULL"
 
 
 class Task(Struct):
     id: int
+    uid: str | None
     user_id: str
     title: str
     description: str | None

@@ -39,6 +39,7 @@ class TaskModel(base.DefaultBase):
 
     user_id: Mapped[str] = mapped_column(Text, primary_key=True)
     id: Mapped[int] = mapped_column(BigInteger, Identity(always=True), primary_key=True)
+    uid: Mapped[str | None] = mapped_column(Text)
     title: Mapped[str]
     description: Mapped[str | None]
     priority: Mapped[int] = mapped_column(SmallInteger, default=2)
@@ -57,6 +58,7 @@ Description = Annotated[str, Meta(max_length=1000)]
 
 class Task(Struct):
     id: int
+    uid: str | None
     user_id: str
     title: str
     description: str | None

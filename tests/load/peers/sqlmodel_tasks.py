@@ -23,6 +23,7 @@ class Task(SQLModel, table=True):
 
     user_id: str = Field(primary_key=True)
     id: int | None = Field(default=None, sa_column=Column(BigInteger, Identity(always=True), primary_key=True))
+    uid: str | None = None
     title: str
     description: str | None = None
     priority: int = Field(default=2, sa_type=SmallInteger)
@@ -37,6 +38,7 @@ class Task(SQLModel, table=True):
 
 class TaskRead(SQLModel):
     id: int
+    uid: str | None
     user_id: str
     title: str
     description: str | None

@@ -15,7 +15,8 @@ const sql = postgres({
 })
 
 const columns = sql([
-  'id', 'user_id', 'title', 'description', 'priority', 'tags', 'due_date', 'completed', 'created_at', 'updated_at', 'revision'
+  'id', 'uid', 'user_id', 'title', 'description', 'priority', 'tags', 'due_date', 'completed', 'created_at', 'updated_at',
+  'revision'
 ])
 
 const nullable = type => ({ ...type, nullable: true })
@@ -25,6 +26,7 @@ const task = {
   type: 'object',
   properties: {
     id: { type: 'integer' },
+    uid: nullable(text),
     user_id: text,
     title: text,
     description: nullable(text),

@@ -13,12 +13,13 @@ import (
 )
 
 const (
-	columns = "id, user_id, title, description, priority, tags, due_date, completed, created_at, updated_at, revision"
+	columns = "id, uid, user_id, title, description, priority, tags, due_date, completed, created_at, updated_at, revision"
 	itsTask = " WHERE user_id = $1 AND id = $2 AND deleted_at IS NULL"
 )
 
 type task struct {
 	ID          int64      `json:"id"`
+	UID         *string    `json:"uid"`
 	UserID      string     `json:"user_id"`
 	Title       string     `json:"title"`
 	Description *string    `json:"description"`
@@ -182,7 +183,7 @@ func taskID(c *gin.Context) (int64, bool) {
 
 func scan(row pgx.Row) (task, error) {
 	var t task
-	err := row.Scan(&t.ID, &t.UserID, &t.Title, &t.Description, &t.Priority, &t.Tags, &t.DueDate, &t.Completed,
+	err := row.Scan(&t.ID, &t.UID, &t.UserID, &t.Title, &t.Description, &t.Priority, &t.Tags, &t.DueDate, &t.Completed,
 		&t.CreatedAt, &t.UpdatedAt, &t.Revision)
 	return t, err
 }

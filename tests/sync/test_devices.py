@@ -1,0 +1,154 @@
+"""Any number of devices and any order of events: each copy ends as the server's list.
+
+`uv run pytest -n 0 --hypothesis-profile=long tests/sync/test_devices.py` tries some thousand orders.
+"""
+
+import asyncio
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any, ClassVar, Final
+
+import httpx
+import hypothesis
+import pytest
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, precondition, rule, run_state_machine_as_test
+
+from app.auth.mint import mint
+from app.db.database import Database
+from app.settings import Settings
+from app.tasks.repository import TaskRepository
+from tests.conftest import random_user
+from tests.processes import NEVER_LIMITED, Server, copied_project
+from tests.sync.devices import TASKS, Device
+
+DEVICES: Final = 3
+EVERYTHING: Final = timedelta(days=1)
+devices = st.integers(0, DEVICES - 1)
+titles = st.sampled_from(["milk", "bread", "call"])
+places = st.integers(0, 5)
+
+
+class World(RuleBasedStateMachine):
+    """One person with several devices, and another client of the same person that is always online."""
+
+    url: ClassVar[str]
+    settings: ClassVar[Settings]
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.user_id = random_user()
+        headers = {"Authorization": f"Bearer {mint(self.settings, self.user_id, 3600)}"}
+        clients = [httpx.Client(base_url=self.url, headers=headers, timeout=30) for _ in range(DEVICES + 1)]
+        self.client = clients[DEVICES]
+        self.clients = clients  # with a connection each, so that they meet different workers
+        self.devices = [Device(clients[number], limit=1 + number) for number in range(DEVICES)]
+        self.erased = False
+
+    def teardown(self) -> None:
+        for device in self.devices:
+            device.send_all()
+        for device in self.devices:
+            device.pull()
+        listed = {task["uid"]: task for task in self.client.get(TASKS).json()}
+        for device in self.devices:
+            assert device.rows == listed
+        for client in self.clients:
+            client.close()
+
+    def uid(self, device: Device, place: int) -> str | None:
+        """One of the tasks that the device knows."""
+        known = sorted(device.rows)
+        return known[place % len(known)] if known else None
+
+    @rule(number=devices, title=titles)
+    def create(self, number: int, title: str) -> None:
+        self.devices[number].create(title)
+
+    @rule(number=devices, place=places, title=titles)
+    def edit(self, number: int, place: int, title: str) -> None:
+        if uid := self.uid(self.devices[number], place):
+            self.devices[number].write("PATCH", uid, json={"title": title})
+
+    @rule(number=devices, place=places, completed=st.booleans())
+    def complete(self, number: int, place: int, *, completed: bool) -> None:
+        if uid := self.uid(self.devices[number], place):
+            self.devices[number].write("PATCH", uid, "/complete", {"completed": completed})
+
+    @rule(number=devices, place=places)
+    def delete(self, number: int, place: int) -> None:
+        if uid := self.uid(self.devices[number], place):
+            self.devices[number].write("DELETE", uid)
+
+    @rule(number=devices, lost=st.booleans())
+    def send(self, number: int, *, lost: bool) -> None:
+        self.devices[number].send_one(lost=lost)
+
+    @rule(number=devices)
+    def pull_a_page(self, number: int) -> None:
+        self.devices[number].pull_page()
+
+    @rule(number=devices)
+    def pull(self, number: int) -> None:
+        self.devices[number].pull()
+
+    @rule(title=titles)
+    def create_elsewhere_without_a_name(self, title: str) -> None:
+        assert self.client.post(TASKS, json={"title": title}).status_code == 201
+
+    @rule(place=places)
+    def restore_elsewhere(self, place: int) -> None:
+        deleted = self.client.get(TASKS, params={"status": "deleted"}).json()
+        if deleted:
+            uid = deleted[place % len(deleted)]["uid"]
+            assert self.client.post(f"{TASKS}/{uid}/restore").status_code == 200
+
+    @rule()
+    def purge(self) -> None:
+        async def remove() -> None:
+            database = Database(self.settings)
+            async with database.transaction(self.user_id) as session:
+                await TaskRepository(session=session).purge(self.user_id, datetime.now(UTC) + EVERYTHING, 1000)
+            await database.close()
+
+        asyncio.run(remove())
+
+    @precondition(lambda self: not self.erased)
+    @rule()
+    def erase(self) -> None:
+        """Once: what waits on a device is written by a user who is new to the server."""
+        self.erased = True
+        assert self.client.delete("/api/me").status_code == 204
+
+    @rule(many=st.booleans())
+    def log_changes_or_do_not(self, *, many: bool) -> None:
+        """As if the user had very many tasks, or had no longer."""
+
+        async def count() -> None:
+            database = Database(self.settings)
+            async with database.transaction(self.user_id) as session:
+                connection: Any = await session.connection()
+                await connection.exec_driver_sql(
+                    "UPDATE users SET tasks = $1 WHERE id = $2", (6000 * many, self.user_id)
+                )
+            await database.close()
+
+        asyncio.run(count())
+
+
+@pytest.fixture(scope="module")
+def url(settings: Settings) -> Iterator[str]:
+    with copied_project() as folder:
+        variables = {"DATABASE_URL": settings.database_url, "BETTER_AUTH_SECRET": settings.better_auth_secret}
+        yield Server(folder, port=None, workers=2, options=(), **NEVER_LIMITED, **variables).serving().url
+
+
+def test_every_copy_ends_as_the_list_of_the_server(url: str, settings: Settings) -> None:
+    World.url, World.settings = url, settings
+    long = hypothesis.settings.get_current_profile_name() == "long"
+    run_state_machine_as_test(
+        World,
+        settings=hypothesis.settings(
+            max_examples=3000 if long else 12, stateful_step_count=30, deadline=None, print_blob=True
+        ),
+    )
