@@ -1,5 +1,5 @@
-"""Makes the picture of the dashboard: two workers, a Prometheus, three minutes of a little load, and half a minute of it
-without a database. `python -m tests.operations.picture` writes docs/dashboard.svg.
+"""Makes the picture of the dashboard: two workers, a Prometheus, three minutes of a little load, and half a minute of
+it without a database. `python -m tests.operations.picture` writes docs/dashboard.svg.
 """
 
 import asyncio
