@@ -199,7 +199,7 @@ async def test_every_answer_is_documented_and_every_documented_answer_is_given(s
 
 async def test_answers_name_their_type_in_the_handlers(service: Service) -> None:
     data = [name for name, (_, path, _) in service.operations.items() if path.startswith("/api/")]
-    assert len(data) == 12
+    assert len(data) == 13
     for name in data:
         assert re.match(rf".*\b{JSONResponse.__name__}\[", str(service.types[name])), name
 
