@@ -1,6 +1,6 @@
 // A client of @hey-api/openapi-ts, generated into api/.
 import assert from "node:assert/strict";
-import { completeTask, createTask, deleteTask, getTask, listTasks, updateTask } from "./api";
+import { completeTask, createTask, deleteTask, getTask, listTasks, runBatch, updateTask } from "./api";
 import { client } from "./api/client.gen";
 
 const { API_URL = "", TOKEN = "" } = process.env;
@@ -55,3 +55,21 @@ console.log("delete", deleted.response?.status);
 const missing = await getTask({ path });
 assert.equal(missing.error?.code, "task_not_found");
 console.log("missing", missing.response?.status);
+
+const batch = await runBatch({
+  path: me,
+  body: {
+    operations: [
+      { op: "put", uid: "made-offline", data: { title: "Buy tea" } },
+      { op: "patch", uid: "made-offline", base: 0, data: { completed: true } },
+      { op: "delete", id: created.data.id },
+    ],
+  },
+});
+assert.deepEqual(batch.data?.results.map((result) => result.task?.title), ["Buy tea", "Buy tea", "Buy oat milk"]);
+console.log("batch", batch.response?.status);
+
+const refused = await runBatch({ path: me, body: { operations: [{ op: "patch", uid: "never-made", data: {} }] } });
+assert(refused.error && "results" in refused.error);
+assert.deepEqual(refused.error.results.map((result) => result.status), ["missing"]);
+console.log("refused", refused.response?.status);

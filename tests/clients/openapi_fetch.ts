@@ -58,3 +58,24 @@ console.log("delete", deleted.response.status);
 const missing = await client.GET("/api/{user_id}/tasks/{task_id}", { params: { path } });
 assert.equal(missing.error?.code, "task_not_found");
 console.log("missing", missing.response.status);
+
+const batch = await client.POST("/api/{user_id}/tasks/batch", {
+  params: me,
+  body: {
+    operations: [
+      { op: "put", uid: "made-offline", data: { title: "Buy tea" } },
+      { op: "patch", uid: "made-offline", base: 0, data: { completed: true } },
+      { op: "delete", id: created.data.id },
+    ],
+  },
+});
+assert.deepEqual(batch.data?.results.map((result) => result.task?.title), ["Buy tea", "Buy tea", "Buy oat milk"]);
+console.log("batch", batch.response.status);
+
+const refused = await client.POST("/api/{user_id}/tasks/batch", {
+  params: me,
+  body: { operations: [{ op: "patch", uid: "never-made", data: {} }] },
+});
+assert(refused.error && "results" in refused.error);
+assert.deepEqual(refused.error.results.map((result) => result.status), ["missing"]);
+console.log("refused", refused.response.status);

@@ -1,6 +1,6 @@
 // A client of orval, generated into api/tasks.ts: one function for each operation, its result a union by status.
 import assert from "node:assert/strict";
-import { completeTask, createTask, deleteTask, getTask, listTasks, updateTask } from "./api/tasks";
+import { completeTask, createTask, deleteTask, getTask, listTasks, runBatch, updateTask } from "./api/tasks";
 
 const { TOKEN = "" } = process.env;
 const withHeaders = (headers: Record<string, string> = {}) => ({
@@ -57,3 +57,19 @@ const missing = await getTask("me", id, withHeaders());
 assert(missing.status === 404);
 assert.equal(missing.data.code, "task_not_found");
 console.log("missing", missing.status);
+
+const operations: Parameters<typeof runBatch>[1]["operations"] = [
+  { op: "put", uid: "made-offline", data: { title: "Buy tea" } },
+  { op: "patch", uid: "made-offline", base: 0, data: { completed: true } },
+  { op: "delete", id: created.data.id },
+];
+const batch = await runBatch("me", { operations }, withHeaders());
+assert(batch.status === 200);
+assert.deepEqual(batch.data.results.map((result) => result.task?.title), ["Buy tea", "Buy tea", "Buy oat milk"]);
+console.log("batch", batch.status);
+
+const nothing = { op: "patch", uid: "never-made", data: {} } as const;
+const refused = await runBatch("me", { operations: [nothing] }, withHeaders());
+assert(refused.status === 409);
+assert.deepEqual(refused.data.results.map((result) => result.status), ["missing"]);
+console.log("refused", refused.status);

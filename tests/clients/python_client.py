@@ -4,8 +4,25 @@ import os
 from datetime import UTC, datetime
 
 from api import AuthenticatedClient
-from api.api.tasks import complete_task, create_task, delete_task, get_task, list_tasks, update_task
-from api.models import Completion, ListTasksSort, Priority, ProblemDetails, Task, TaskCreate, TaskUpdate
+from api.api.tasks import complete_task, create_task, delete_task, get_task, list_tasks, run_batch, update_task
+from api.models import (
+    Batch,
+    BatchAnswer,
+    BatchProblem,
+    Completion,
+    DeleteOperation,
+    DeleteOperationOp,
+    ListTasksSort,
+    PatchOperation,
+    PatchOperationOp,
+    Priority,
+    ProblemDetails,
+    PutOperation,
+    PutOperationOp,
+    Task,
+    TaskCreate,
+    TaskUpdate,
+)
 
 client = AuthenticatedClient(base_url=os.environ["API_URL"], token=os.environ["TOKEN"])
 
@@ -60,3 +77,24 @@ missing = get_task.sync_detailed("me", task_id, client=client)
 assert isinstance(missing.parsed, ProblemDetails)
 assert missing.parsed.code == "task_not_found"
 print("missing", missing.status_code)
+
+batch = run_batch.sync_detailed(
+    "me",
+    client=client,
+    body=Batch(
+        [
+            PutOperation(PutOperationOp.PUT, TaskCreate("Buy tea"), uid="made-offline"),
+            PatchOperation(PatchOperationOp.PATCH, TaskUpdate(completed=True), uid="made-offline", base=0),
+            DeleteOperation(DeleteOperationOp.DELETE, id=task_id),
+        ]
+    ),
+)
+assert isinstance(batch.parsed, BatchAnswer)
+assert [result.task and result.task.title for result in batch.parsed.results] == ["Buy tea", "Buy tea", "Buy oat milk"]
+print("batch", batch.status_code)
+
+nothing = PatchOperation(PatchOperationOp.PATCH, TaskUpdate(), uid="never-made")
+refused = run_batch.sync_detailed("me", client=client, body=Batch([nothing]))
+assert isinstance(refused.parsed, BatchProblem)
+assert [result.status for result in refused.parsed.results] == ["missing"]
+print("refused", refused.status_code)

@@ -25,6 +25,8 @@ STEPS: Final = [
     "invalid 422",
     "delete 204",
     "missing 404",
+    "batch 200",
+    "refused 409",
 ]
 WARNING: Final = re.compile("warn|error|deprecat", re.IGNORECASE)
 

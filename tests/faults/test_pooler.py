@@ -21,10 +21,13 @@ from tests.faults.service import Service
 from tests.wire import Relay, relayed
 
 CLIENTS = 20
+SENDERS = 8
 WARM_UP = 200
 SUCCESSES = {"200", "201", "204"}
 ROUND_TRIPS = 1.1
 """One a request; and one for each statement that a connection meets for the first time."""
+MORE = 1
+"""Round trips of a batch beyond its four, on average: for the list afterwards, and for what connections meet first."""
 
 
 @pytest.fixture
@@ -87,6 +90,24 @@ async def visits(service: Service, requests: int) -> Counter[str]:
     return answers
 
 
+async def batches(service: Service, names: list[str]) -> int:
+    """Send batches from several users at once, check that nothing came between what belongs together; count them."""
+    clients = [service.client(random_user()) for _ in range(SENDERS)]
+
+    async def send(client: Client) -> None:
+        for name in names:
+            operations = [{"op": "put", "uid": f"{name}-{n}", "data": {"title": name}} for n in range(10)]
+            answer = await client.request("POST", "/tasks/batch", {"operations": operations})
+            assert answer.status == 200, answer.body
+            revisions = [result["task"]["revision"] for result in answer.json()["results"]]
+            assert revisions == [*range(revisions[0], revisions[0] + 10)]
+        assert len((await client.request("GET", "/tasks")).json()) == 10 * len(names)
+        client.close()
+
+    await asyncio.gather(*(send(client) for client in clients))
+    return SENDERS * len(names)
+
+
 @pytest.mark.parametrize(("kind", "statements"), [("1.18", "auto"), ("newer", "auto"), ("newer", "named")])
 async def test_every_request_succeeds_in_one_round_trip(
     pooled: str,
@@ -106,6 +127,10 @@ async def test_every_request_succeeds_in_one_round_trip(
         assert not answers.keys() - SUCCESSES
         assert answers.total() >= scale.requests
         assert round_trips <= ROUND_TRIPS
+        await batches(service, ["meets-it-1", "meets-it-2"])
+        relay.reset()
+        sent = await batches(service, ["batch-1", "batch-2", "batch-3", "batch-4"])
+        assert relay.round_trips <= (4 + MORE) * sent
 
 
 @pytest.mark.parametrize("kind", ["1.18"])
@@ -113,6 +138,7 @@ async def test_named_statements_are_given_up_where_the_pooler_keeps_none(
     pooled: str, settings: Settings, folder: Path, report: Callable[[str], None]
 ) -> None:
     async with serving(settings, folder, pooled, "named") as (_, service):
+        await batches(service, ["batch-1", "batch-2"])
         answers = await visits(service, WARM_UP)
         report(f"PgBouncer 1.18, named: {dict(answers)}")
         assert not answers.keys() - SUCCESSES
