@@ -125,6 +125,14 @@ async def test_every_request_succeeds_and_nothing_is_written_twice(settings: Set
         assert (await client.delete("/api/me")).status_code == 204
 
 
+async def test_a_batch_that_is_refused_in_its_transaction_is_begun_again(settings: Settings) -> None:
+    async with coordinated(settings) as (coordinator, client):
+        answer = await client.post(f"{TASKS}/batch", json={"operations": [BATCHED]})
+        assert answer.status_code == 200
+        assert coordinator.refusals == 1
+        assert [task["title"] for task in (await client.get(TASKS)).json()] == ["batched"]
+
+
 async def test_connections_that_force_generic_plans_already_stop_doing_so(settings: Settings) -> None:
     async with coordinated(settings) as (coordinator, client):
         with capture_logs() as logs:

@@ -82,13 +82,10 @@ class Slot:
 def _after(state: State, operation: Operation) -> State:
     """Return what an operation makes of a task, refused or not."""
     values, _ = state
-    match operation.op:
-        case "delete":
-            return values, values is not None
-        case "put":
-            return operation.values, False
-        case "patch":
-            return {**(values or {}), **operation.values}, False
+    if operation.op == "delete":
+        return values, values is not None
+    kept = values or {} if operation.op == "patch" else {}
+    return {**kept, **operation.values}, False
 
 
 class Outcome(Struct, frozen=True):

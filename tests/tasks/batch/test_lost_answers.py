@@ -75,6 +75,27 @@ async def test_an_answer_that_is_lost_after_commit_is_found_by_the_repeat(
     assert again.json()["revision"] == made + 1
 
 
+async def test_what_the_database_refuses_is_rolled_back_on_a_connection_that_goes_on(
+    settings: Settings, connection: asyncpg.Connection, user_id: str
+) -> None:
+    single = replace(settings, database_pool_size=1)
+    backends = "SELECT pid FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE 'BEGIN; /* tasks.batch%'"
+    async with running(single) as app, client_of(app, single, user_id) as client:
+        await send(client, put("kept-as-it-is"))
+        async with connection.transaction():
+            await connection.execute("SELECT FROM users WHERE id = $1 FOR UPDATE", user_id)
+            waiting = asyncio.create_task(send(client, patch("kept-as-it-is")))
+            while not (pid := await connection.fetchval(backends)):
+                await asyncio.sleep(0.005)
+            await connection.execute("SELECT pg_cancel_backend($1)", pid)
+            refused = await waiting
+        assert (refused.status_code, refused.json()["code"]) == (503, "database_unavailable")
+        assert [task["title"] for task in (await client.get(TASKS)).json()] == ["x"]
+        assert statuses(await send(client, patch("kept-as-it-is"))) == ["ok"]
+        on_it = "SELECT state FROM pg_stat_activity WHERE pid = $1"
+        assert await connection.fetchval(on_it, pid) == "idle"  # the same backend, and no transaction left open
+
+
 @pytest.mark.parametrize("text", [b"BEGIN", b"written-once"])
 async def test_what_breaks_before_commit_is_begun_again(
     relay_and_client: tuple[Relay, httpx.AsyncClient], text: bytes
