@@ -5,7 +5,7 @@ A refusal of what fits the schema, and an acceptance of what does not, has to fo
 
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
 from functools import cache
 from pathlib import Path
@@ -48,6 +48,8 @@ def is_no_moment_for_python(text: str) -> bool:
 
 REFUSED: Final = (
     Rule("Must be 8 to 64 of A-Z a-z 0-9 - _", "8 to 64 of A-Z a-z 0-9 - _", lambda uid: not is_uid(uid)),
+    Rule("got `float`", "without a decimal point", lambda value: isinstance(value, float)),
+    Rule("Either uid or id is required", "Either this or `id`", lambda _: True),
     Rule("Must be the Idempotency-Key", "The new task's `uid`", lambda _: True),
     Rule("Must not be blank", "never blank", lambda text: not text.strip()),
     Rule("Must not contain NUL characters", "No text may contain U+0000", lambda value: "\\u0000" in json.dumps(value)),
@@ -70,6 +72,21 @@ ACCEPTED: Final[Mapping[str, tuple[str, Callable[[Any], Any]]]] = {
 IGNORED: Final[Mapping[str, str]] = {"if-none-match": "Anything else is ignored"}
 """Headers that mean nothing where they do not fit their schema, and the words for it."""
 
+
+@schemathesis.hook
+def map_body(_: Any, body: Any) -> Any:
+    """Name the task of each operation of a batch once: that it is either way has no form in JSON Schema.
+
+    Most batches would be refused for that, and show nothing else.
+    """
+    operations = body.get("operations") if isinstance(body, dict) else None
+    for operation in operations if isinstance(operations, list) else ():
+        if isinstance(operation, dict) and (operation.get("uid") is None) == (operation.get("id") is None):
+            operation.pop("id", None)
+            operation["uid"] = "named-by-its-client"
+    return body
+
+
 UNKNOWN: Final = "Names without meaning are ignored"
 
 
@@ -86,17 +103,18 @@ def refuses_nothing_valid_without_a_word(_: CheckContext, response: Response, ca
     if response.status_code == 410:
         is_create = case.method == "POST"  # which has met its own task's tombstone
         assert is_create or any(case.query.get(name) for name in ("since", "snapshot")), "From 0 on all can be told"
-    if response.status_code == 422:
-        for error in response.json()["errors"]:
-            values: Any = case.query if error["field"] in case.query else case.body
-            value = values[error["field"]]
-            rules = [rule for rule in REFUSED if rule.message in error["message"]]
-            assert any(rule.is_broken_by(value) for rule in rules), f"{error} for {value!r}"
+    if response.status_code == 409:
+        assert {result["status"] for result in response.json()["results"]} - {"ok"}, "Only that stops a batch"
+    for error, value in refusals(response, case.query, case.body):
+        rules = [rule for rule in REFUSED if rule.message in error["message"]]
+        assert any(rule.is_broken_by(value) for rule in rules), f"{error} for {value!r}"
 
 
 @schemathesis.check
 def accepts_nothing_invalid_without_a_word(context: CheckContext, response: Response, case: Case[Any]) -> bool | None:
     """What does not fit the schemas is accepted only in the forms for which the document has words."""
+    if is_batch_in_words(response, case.body):
+        return None
     if response.status_code < 300 and isinstance(case.body, dict):
         schema = validator("TaskCreate" if case.method == "POST" else "TaskUpdate")
         if schema.is_valid({name: in_schema(name, value) for name, value in case.body.items()}):
@@ -109,6 +127,45 @@ def accepts_nothing_invalid_without_a_word(context: CheckContext, response: Resp
         return negative_data_rejection(context, response, case)
     finally:
         case.headers = sent
+
+
+def is_batch(body: Any) -> bool:
+    return isinstance(body, dict) and isinstance(body.get("operations"), list)
+
+
+def refusals(response: Response, query: Any, body: Any) -> Iterator[tuple[Mapping[str, str], Any]]:
+    """Yield each rule that the answer says is broken, and the value that breaks it."""
+    if response.status_code == 422:
+        for error in response.json()["errors"]:
+            yield error, member(query if error["field"] in query else body, error["field"])
+    elif is_batch(body) and response.status_code in {200, 409}:
+        for given, result in zip(body["operations"], response.json()["results"], strict=True):
+            of_operation = {name: given[name] for name in ("uid", "id", "base") if name in given}
+            for error in result["errors"]:
+                yield error, member({**(given.get("data") or {}), **of_operation}, error["field"])
+
+
+def is_batch_in_words(response: Response, body: Any) -> bool:
+    """Tell whether a batch was refused where it does not fit its schema, or fits it but for the forms with words."""
+    if not is_batch(body) or response.status_code not in {200, 409}:
+        return False
+    if "invalid" in {result["status"] for result in response.json()["results"]}:
+        return True
+    return validator("Batch").is_valid({**body, "operations": [*map(in_schemas, body["operations"])]})
+
+
+def member(value: Any, place: str) -> Any:
+    """Return what stands at a place such as `operations.3.op`, None where nothing does."""
+    for step in place.split("."):
+        value = value[int(step)] if isinstance(value, list) else (value or {}).get(step)
+    return value
+
+
+def in_schemas(operation: Any) -> Any:
+    """Return an operation of a batch with the fields of its data as their schemas want them."""
+    if not isinstance(operation, dict) or not isinstance(operation.get("data"), dict):
+        return operation
+    return {**operation, "data": {name: in_schema(name, value) for name, value in operation["data"].items()}}
 
 
 def in_schema(name: str, value: Any) -> Any:

@@ -22,6 +22,9 @@ BODY: Final = {
     ],
 }
 
+OR_NULL: Final = [OpenAPIType.INTEGER, OpenAPIType.NULL]
+"""Null is none, in every member of an operation that may be absent."""
+
 BATCH: Final = operation(
     "runBatch",
     "Run a batch",
@@ -53,14 +56,14 @@ def describe_operations(document: Any) -> None:
         properties: dict[str, Any] = {
             "op": Schema(type=OpenAPIType.STRING, enum=[op]),
             "uid": Schema(
-                type=OpenAPIType.STRING,
+                type=[OpenAPIType.STRING, OpenAPIType.NULL],
                 description=f"The client's name for the task ({UID_RULE}), or its id as text. Either this or `id`.",
             ),
-            "id": Schema(type=OpenAPIType.INTEGER, format="int64", description="The task's id."),  # type: ignore[arg-type]  # not in Litestar's list
+            "id": Schema(type=OR_NULL, format="int64", description="The task's id, without a decimal point."),  # type: ignore[arg-type]  # not in Litestar's list
             "base": Schema(
-                type=OpenAPIType.INTEGER,
+                type=OR_NULL,
                 format="int64",  # type: ignore[arg-type]  # the same
-                description="Refuse the operation if the task has changed since this revision.",
+                description="Refuse it if the task has changed since this revision; without a decimal point.",
             ),
         }
         if data:
