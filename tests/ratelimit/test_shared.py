@@ -71,6 +71,7 @@ def serving(folder: Path, settings: Settings, counting: Redis, workers: int) -> 
         workers=workers,
         DATABASE_URL=settings.database_url,
         DATABASE_POOL_SIZE="5",
+        DATABASE_WAITING_PER_USER=str(AT_ONCE),  # one worker may get most of them, and refuse some for that
         BETTER_AUTH_SECRET=settings.better_auth_secret,
         RATE_LIMIT=f"{LIMIT}/minute",
         RATE_LIMIT_WRITES="off",
