@@ -4,6 +4,7 @@ Everything but the server and the database is as in service: the statement's tur
 connection and the answer are not. Run it with `python -m tests.load.own_code --metrics`.
 """
 
+import gc
 import statistics
 import tempfile
 from collections.abc import Mapping
@@ -53,6 +54,8 @@ async def compare(rounds: int, requests: int) -> None:
                 for pair in pairs.values():
                     for case in pair:
                         await case.run(WARM_UP)
+                gc.collect()
+                gc.freeze()  # as a worker does at its start
                 for number in range(rounds):
                     for name, pair in pairs.items():
                         times[name].append(await _round(pair, requests, off_first=number % 2 == 0))
