@@ -146,12 +146,13 @@ def _show(
     metrics.follow(families.TOKENS, bearer.verdicts)
     metrics.follow(families.KEY_FETCHES, bearer.verifier.key_fetches)
     metrics.follow(families.RATE_LIMITED, limiter.refused)
-    metrics.show(families.CONNECTIONS, lambda: database.connections_in_use, "used")
-    metrics.show(families.CONNECTIONS, lambda: max(0, database.connections_open - database.connections_in_use), "idle")
-    metrics.show(families.CONNECTIONS_LIMIT, lambda: database.connections_limit)
-    metrics.show(families.REQUESTS_WAITING, lambda: database.requests_waiting)
-    metrics.show(families.REFUSED, lambda: database.requests_refused, "queue_full")
-    metrics.show(families.REFUSED, lambda: database.requests_refused_of_users, "user_queue_full")
+    connections, turns = database.connections, database.connections.turns
+    metrics.show(families.CONNECTIONS, lambda: turns.taken, "used")
+    metrics.show(families.CONNECTIONS, lambda: max(0, connections.open - turns.taken), "idle")
+    metrics.show(families.CONNECTIONS_LIMIT, lambda: turns.size)
+    metrics.show(families.REQUESTS_WAITING, lambda: turns.waiting)
+    metrics.show(families.REFUSED, lambda: turns.refused, "queue_full")
+    metrics.show(families.REFUSED, lambda: database.waiting.refused, "user_queue_full")
     metrics.show(families.LIST_CACHE_BYTES, lambda: tasks.cache.size)
 
 

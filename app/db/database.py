@@ -38,60 +38,25 @@ class Database:
         size = settings.database_pool_size
         self._observers = Observers(observers)
         self._observed = bool(observers)
-        self._connections = Connections(self.engine, size=size, queue=settings.database_queue)
-        waiting = WaitingPerUser(settings.database_waiting_per_user)
-        self._writes = UserTurns(settings.database_writes_per_user, waiting)
-        self._reads = UserTurns(settings.database_reads_per_user or max(1, size // 2), waiting)
+        self.connections = Connections(self.engine, size=size, queue=settings.database_queue)
+        self.waiting = WaitingPerUser(settings.database_waiting_per_user)
+        self._writes = UserTurns(settings.database_writes_per_user, self.waiting)
+        self._reads = UserTurns(settings.database_reads_per_user or max(1, size // 2), self.waiting)
         self._preparation = Preparation(settings.database_statements, pooled=address.pooled)
-        self._decisions = Decisions(self._connections, self._preparation)
+        self._decisions = Decisions(self.connections, self._preparation)
         self._timeout = settings.database_timeout
         self._attempts = Attempts(
-            self._connections,
+            self.connections,
             self._preparation,
             self._observers,
             timeout=settings.database_timeout,
             cold_start_timeout=settings.database_cold_start_timeout,
         )
         self._coalescer = Coalescer(
-            self._connections.turns, self._reads, self._attempts.ask, self._attempts.ask_for_several
+            self.connections.turns, self._reads, self._attempts.ask, self._attempts.ask_for_several
         )
         self._coalesce = settings.database_coalesce
         self._loop: asyncio.AbstractEventLoop | None = None
-
-    @property
-    def connections_open(self) -> int:
-        """Connections that lead to the server, as far as this process knows."""
-        return self._connections.open
-
-    @property
-    def connections_in_use(self) -> int:
-        """Connections that are lent, or about to be opened, for a statement or a transaction."""
-        return self._connections.turns.taken
-
-    @property
-    def connections_limit(self) -> int:
-        """The most that there can be of either."""
-        return self._connections.turns.size
-
-    @property
-    def requests_waiting(self) -> int:
-        """Requests that wait for a connection, or to be sent together; of DATABASE_QUEUE."""
-        return self._connections.turns.waiting
-
-    @property
-    def requests_waiting_limit(self) -> int:
-        """The most that may; further ones are refused."""
-        return self._connections.turns.queue
-
-    @property
-    def requests_refused(self) -> int:
-        """Requests that found that queue full."""
-        return self._connections.turns.refused
-
-    @property
-    def requests_refused_of_users(self) -> int:
-        """Requests that found the queue of their user full."""
-        return self._reads.waiting.refused
 
     async def fetch(self, statement: Statement, values: Mapping[str, Any]) -> asyncpg.Record | None:
         """Run one statement in autocommit, on the driver's own connection, and return its first row or None.
@@ -114,7 +79,7 @@ class Database:
                     if not own.take(user_id):
                         await own.wait(user_id)
                     try:
-                        async with self._connections.turns:
+                        async with self.connections.turns:
                             record = await self._attempts.ask(statement, values, execution)
                     finally:
                         own.release(user_id)
@@ -136,9 +101,8 @@ class Database:
         """
         session = AsyncSession(self.engine, expire_on_commit=False)
         turn = nullcontext() if user_id is None else self._writes.turn(user_id)
-        execution = Execution(name) if self._observed else None
-        try:
-            async with asyncio.timeout(self._timeout), turn, self._connections.reserved(), session:
+        with self._observers.observing(name) as execution:
+            async with asyncio.timeout(self._timeout), turn, self.connections.reserved(), session:
                 await _connect(session, execution)  # up to here nothing has been sent
                 try:
                     yield session
@@ -146,12 +110,6 @@ class Database:
                 finally:
                     if execution is not None:
                         execution.answered()
-        except BaseException as error:
-            if execution is not None:
-                self._observers.tell_of_failure(execution, error)
-            raise
-        if execution is not None:
-            self._observers.tell(execution)
 
     async def decide(
         self, by: Decision, user_id: str, values: Mapping[str, Any], decide: Decide
@@ -160,31 +118,23 @@ class Database:
 
         It counts as one of the user's writes, and is begun anew where that can help. Raises what `fetch` raises.
         """
-        execution = Execution(by.name) if self._observed else None
+        with self._observers.observing(by.name) as execution:
 
-        async def attempt() -> list[asyncpg.Record]:
-            if execution is not None:
-                execution.attempt()
-            try:
-                return await self._decisions.attempt(by, user_id, values, decide)
-            finally:
+            async def attempt() -> list[asyncpg.Record]:
                 if execution is not None:
-                    execution.answered()
+                    execution.attempt()
+                try:
+                    return await self._decisions.attempt(by, user_id, values, decide)
+                finally:
+                    if execution is not None:
+                        execution.answered()
 
-        try:
-            async with asyncio.timeout(self._attempts.budget), self._writes.turn(user_id), self._connections.turns:
-                written = await retry(attempt)
-        except BaseException as error:
-            if execution is not None:
-                self._observers.tell_of_failure(execution, error)
-            raise
-        if execution is not None:
-            self._observers.tell(execution)
-        return written
+            async with asyncio.timeout(self._attempts.budget), self._writes.turn(user_id), self.connections.turns:
+                return await retry(attempt)
 
     async def close(self) -> None:
         await self._coalescer.close()
-        self._connections.close()
+        self.connections.close()
         await self.engine.dispose()
 
 

@@ -4,7 +4,8 @@ Whoever measures, logs or traces the database gets an `Execution` once it has en
 """
 
 from asyncio import CancelledError
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from contextvars import ContextVar
 from time import monotonic, time_ns
 from typing import Any, Final, Literal, Self
@@ -161,6 +162,20 @@ class Observers:
 
     def __bool__(self) -> bool:
         return bool(self._observers)
+
+    @contextmanager
+    def observing(self, name: str) -> Iterator[Execution | None]:
+        """Tell of what the block does, under that name, at its end; None where nobody is to be told."""
+        if not self._observers:
+            yield None
+            return
+        execution = Execution(name)
+        try:
+            yield execution
+        except BaseException as error:
+            self.tell_of_failure(execution, error)
+            raise
+        self.tell(execution)
 
     def tell(self, execution: Execution) -> None:
         """Hand the execution to everybody; what an observer raises is logged once."""

@@ -1,10 +1,13 @@
 """Answers whose JSON is ready: they go out as they are, past Litestar's serialization."""
 
+from collections.abc import Sequence
 from typing import Any, Final, NamedTuple, TypeVar
 
 from litestar import Response
 from litestar.response.base import ASGIResponse
 from litestar.types import Receive, Scope, Send
+
+from app.http.headers import has_weak_tag
 
 T = TypeVar("T")
 Headers = list[tuple[bytes, bytes]]
@@ -56,6 +59,28 @@ def representation(
     """Answer with a body and its revision as the ETag; without a body the client holds that revision, 304."""
     fields = [(b"etag", (b'W/"%d"' if weak else b'"%d"') % revision), *(headers or ())]
     return JSONResponse(body, status=304 if body is None else status, headers=fields)
+
+
+def packed(
+    scope: Any,
+    revision: int,
+    body: bytes | None,
+    *,
+    coding: bytes | None,
+    known: Sequence[int] | None,
+    headers: Headers | None = None,
+) -> JSONResponse[Any]:
+    """Answer with a body that may be packed: its tag is a weak one then, its bytes are others (RFC 9110, 8.8.3.3).
+
+    `known` are the revisions that the client holds, None for any; without a body it holds this one.
+    """
+    weak = coding is not None
+    if known is None:
+        return representation(revision, None, weak=weak)
+    fields = [*(headers or ()), *([(b"content-encoding", coding)] if coding else ())]
+    return representation(
+        revision, body, weak=weak if body is not None else has_weak_tag(scope, revision), headers=fields
+    )
 
 
 def address(scope: Any) -> str:

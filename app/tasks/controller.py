@@ -5,13 +5,12 @@ from litestar.di import NamedDependency
 from litestar.params import FromPath, JSONBody
 
 from app.auth.caller import Caller
-from app.http.answers import Headers, JSONResponse, address, nothing, representation
+from app.http.answers import Headers, JSONResponse, address, nothing, packed, representation
 from app.http.body import StrictRequest
 from app.http.compression import accepted
-from app.http.headers import has_weak_tag, if_match, if_none_match
+from app.http.headers import if_match, if_none_match
 from app.tasks import openapi
 from app.tasks.key import new_uid, task_key, task_key_is_possible
-from app.tasks.list_cache import Page
 from app.tasks.query import from_cursor, parse
 from app.tasks.repository import TaskStore
 from app.tasks.schemas import Completion, Task, TaskCreate, TaskUpdate
@@ -33,9 +32,11 @@ class TaskController(Controller):
         query = parse(request.scope["query_string"])
         known = if_none_match(request.scope)
         page = await tasks.page(request.user.id, query, known or (), accepted(request.scope))
-        if known is None:
-            return representation(page.revision, None, weak=page.coding is not None)
-        return _page(request, page)
+        headers: Headers = []
+        if page.next_cursor is not None:
+            following = from_cursor(request.scope["query_string"], page.next_cursor)
+            headers.append((b"link", f'<{address(request.scope)}?{following}>; rel="next"'.encode("latin-1")))
+        return packed(request.scope, page.revision, page.body, coding=page.coding, known=known, headers=headers)
 
     @post(**openapi.CREATE)
     async def create(self, request: Request, tasks: Tasks, data: JSONBody[TaskCreate]) -> JSONResponse[Task]:
@@ -97,15 +98,3 @@ class TaskController(Controller):
         """Bring a deleted task back as it was. One that is not deleted is answered as it is, and nothing is written."""
         task = await tasks.restore(request.user.id, task_key(task_id), if_match(request.scope))
         return representation(task.revision, task.body)
-
-
-def _page(request: Request, page: Page) -> JSONResponse[list[Task]]:
-    """Answer with a page; packed, its tag is a weak one, for the bytes are others (RFC 9110, section 8.8.3.3)."""
-    headers: Headers = []
-    if page.next_cursor is not None:
-        query_string = from_cursor(request.scope["query_string"], page.next_cursor)
-        headers.append((b"link", f'<{address(request.scope)}?{query_string}>; rel="next"'.encode("latin-1")))
-    if page.coding is not None:
-        headers.append((b"content-encoding", page.coding))
-    weak = has_weak_tag(request.scope, page.revision) if page.body is None else page.coding is not None
-    return representation(page.revision, page.body, weak=weak, headers=headers)

@@ -13,7 +13,7 @@ OVERHEAD: Final = 1024
 
 
 class Page(Struct, frozen=True):
-    """One page of a list: the user's revision, the JSON of the tasks, and the cursor of the next page if there is one.
+    """One page of a list, or of changes: the user's revision, its JSON, and the cursor of a list's next page if any.
 
     `body` is None where the client has said that it holds this revision, and packed where `coding` says how.
     """

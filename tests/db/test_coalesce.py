@@ -80,7 +80,7 @@ class Reads:
 
     @property
     def waiting(self) -> int:
-        return self.database._connections.turns.waiting  # noqa: SLF001 - nothing else shows it
+        return self.database.connections.turns.waiting
 
 
 @asynccontextmanager

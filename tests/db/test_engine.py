@@ -91,11 +91,11 @@ async def test_nothing_is_kept_of_what_was_prepared_on_a_connection_that_is_gone
         database = Database(replace(settings, database_url=url, database_pool_size=1))
         statement = Statement("a.read", "SELECT $1::text", ("user_id",))
         await database.fetch(statement, {"user_id": "u"})
-        with await database._connections.lease() as lease:  # noqa: SLF001 - nothing else shows it
+        with await database.connections.lease() as lease:
             before = lease.prepared
         relay.cut()
         assert await database.fetch(statement, {"user_id": "u"}) == ("u",)
-        with await database._connections.lease() as lease:  # noqa: SLF001 - the same
+        with await database.connections.lease() as lease:
             assert lease.prepared is not before
             assert [*lease.prepared.statements] == [statement.prepared_name]
         await database.close()
@@ -106,7 +106,7 @@ async def test_a_lost_connection_is_no_changed_schema(settings: Settings, lost: 
     """Both may be an InternalClientError of asyncpg."""
     database = Database(settings)
     preparation = Preparation("named", pooled=False)
-    with await database._connections.lease() as lease:  # noqa: SLF001 - a connection as statements meet it
+    with await database.connections.lease() as lease:
         await preparation.prepare(lease, Statement("a.read", "SELECT $1::text", ("user_id",)))
         if lost:
             lease.driver.terminate()

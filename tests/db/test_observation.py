@@ -343,18 +343,19 @@ async def test_the_connections_and_who_waits_for_them_can_be_counted(
     settings: Settings, connection: asyncpg.Connection
 ) -> None:
     async with reading(settings, pool=3, database_queue=9) as reads:
-        database = reads.database
-        assert (database.connections_limit, database.requests_waiting_limit) == (3, 9)
-        assert (database.connections_open, database.connections_in_use, database.requests_waiting) == (3, 0, 0)
+        database, connections = reads.database, reads.database.connections
+        turns = connections.turns
+        assert (turns.size, turns.queue) == (3, 9)
+        assert (connections.open, turns.taken, turns.waiting) == (3, 0, 0)
         async with reads.occupied(connection) as first:
-            assert (database.connections_open, database.connections_in_use) == (3, groups.UNDER_WAY)
+            assert (connections.open, turns.taken) == (3, groups.UNDER_WAY)
             waiting = reads.start(4)
             await asyncio.sleep(0)
-            assert database.requests_waiting == 4
+            assert turns.waiting == 4
         await asyncio.gather(*first, *waiting)
         assert leaves_nothing(database, 3)
         reads.relay.cut()
         await asyncio.sleep(HELD)
         await reads.read()
-        assert (database.connections_open, database.connections_in_use) == (1, 0)
-    assert database.connections_open == 0
+        assert (connections.open, turns.taken) == (1, 0)
+    assert connections.open == 0

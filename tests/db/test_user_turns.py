@@ -30,7 +30,7 @@ both_ways = pytest.mark.parametrize("coalesce", [True, False], ids=["together", 
 
 def leaves_nothing(database: Database, pool: int = POOL) -> bool:
     """Tell whether no turn is taken, nobody waits, no user is remembered, and each open connection is idle."""
-    connections, coalescer = database._connections, database._coalescer  # noqa: SLF001 - nothing else shows it
+    connections, coalescer = database.connections, database._coalescer  # noqa: SLF001 - nothing else shows it
     users = (database._reads, database._writes)  # noqa: SLF001
     kept = [coalescer._groups, coalescer._user_groups, users[0].waiting._waiting]  # noqa: SLF001
     kept += [held for each in users for held in (each._taken, each._lines)]  # noqa: SLF001

@@ -2,10 +2,10 @@ from litestar import Controller, get
 from litestar.di import NamedDependency
 
 from app.auth.caller import Caller
-from app.http.answers import JSONResponse, address, representation
+from app.http.answers import JSONResponse, address, packed
 from app.http.body import StrictRequest
 from app.http.compression import accepted
-from app.http.headers import has_weak_tag, if_none_match
+from app.http.headers import if_none_match
 from app.tasks.changes import openapi
 from app.tasks.changes.feed import ChangeFeed
 from app.tasks.changes.schemas import ChangeList
@@ -31,9 +31,4 @@ class ChangesController(Controller):
         known = if_none_match(request.scope)
         own = address(request.scope)
         page = await changes.page(request.user.id, asked, own, known or (), accepted(request.scope))
-        weak = page.coding is not None
-        if page.body is None or known is None:
-            weak = weak if known is None else has_weak_tag(request.scope, page.revision)
-            return representation(page.revision, None, weak=weak)
-        coding = [] if page.coding is None else [(b"content-encoding", page.coding)]
-        return representation(page.revision, page.body, weak=weak, headers=coding)
+        return packed(request.scope, page.revision, page.body, coding=page.coding, known=known)

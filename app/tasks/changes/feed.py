@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from msgspec import Struct, json
+from msgspec import json
 
 from app.db.database import Database
 from app.http.compression import SMALLEST, Coding
@@ -10,17 +10,7 @@ from app.tasks.changes.since import Since
 from app.tasks.changes.statement import changes
 from app.tasks.errors import ChangesGone
 from app.tasks.json import TaskJSON
-
-
-class ChangesPage(Struct, frozen=True):
-    """The user's revision and the JSON of a page.
-
-    `body` is None where the client holds this revision, and packed where `coding` says how.
-    """
-
-    revision: int
-    body: bytes | None
-    coding: bytes | None = None
+from app.tasks.list_cache import Page
 
 
 class ChangeFeed:
@@ -33,7 +23,7 @@ class ChangeFeed:
 
     async def page(
         self, user_id: str, asked: Since, address: str, known: Sequence[int] = (), coding: Coding | None = None
-    ) -> ChangesPage:
+    ) -> Page:
         """Return a page, whose next one is at `address` too, packed by `coding` if it is long. Raises ChangesGone.
 
         Its body is left out if the user's revision is among `known`.
@@ -43,18 +33,18 @@ class ChangeFeed:
         if record is None:  # the user has never written, or is erased
             if asked.since or asked.snapshot:
                 raise ChangesGone
-            return ChangesPage(0, None if 0 in known else _body("", 0, None))
+            return Page(0, None if 0 in known else _body("", 0, None))
         if record["gone"]:
             raise ChangesGone
         revision = record["revision"]
         if revision in known:
-            return ChangesPage(revision, None)
+            return Page(revision, None)
         items, last = record["contents"] or ("", None)
         following = last and f"{address}?{asked.next_page(int(last), revision)}"
         body = _body(items, last or revision, following)
         if coding and self._compress and len(body) >= SMALLEST:
-            return ChangesPage(revision, coding.pack(body), coding.name)
-        return ChangesPage(revision, body)
+            return Page(revision, coding.pack(body), coding=coding.name)
+        return Page(revision, body)
 
 
 def _body(items: str, reached: int | str, following: str | None) -> bytes:
