@@ -177,12 +177,13 @@ async def profiled(case: Case, requests: int) -> cProfile.Profile:
 @click.option("--requests", type=click.IntRange(1), default=2000, show_default=True, help="Of each kind and round.")
 @click.option("--profile", is_flag=True, help="Print the functions that take the longest.")
 @click.option("--metrics", is_flag=True, help="Compare with metrics and the log of slow statements instead.")
-def main(rounds: int, requests: int, *, profile: bool, metrics: bool) -> None:
+@click.option("--traces", type=click.FloatRange(0, 1), help="Compare with this share of requests traced instead.")
+def main(rounds: int, requests: int, *, profile: bool, metrics: bool, traces: float | None) -> None:
     """Print the best and the median round of each kind of read request."""
-    if metrics:
+    if metrics or traces is not None:
         from tests.load import watched  # noqa: PLC0415 - which imports this file
 
-        uvloop.run(watched.compare(rounds, requests))
+        uvloop.run(watched.compare(rounds, requests, share=traces))
         return
     Database.fetch = answer  # type: ignore[method-assign, assignment]
     uvloop.run(measure(rounds, requests, profile=profile))

@@ -12,8 +12,9 @@ def printed(module: str, *arguments: str) -> str:
     return done.stdout
 
 
-def test_cost_of_being_watched_is_printed_for_every_kind_of_read() -> None:
-    output = printed("own_code", "--metrics", "--rounds", "1", "--requests", "50")
+@pytest.mark.parametrize("how", [("--metrics",), ("--traces", "0.5")], ids=" ".join)
+def test_cost_of_being_watched_is_printed_for_every_kind_of_read(how: tuple[str, ...]) -> None:
+    output = printed("own_code", *how, "--rounds", "1", "--requests", "50")
     kinds = re.findall(r"^([a-z][\w, -]+?) +\d+\.\d\d +\d+\.\d\d +-?\d+\.\d\d$", output, flags=re.MULTILINE)
     assert kinds == ["list, cached", "list, If-None-Match", "one task"]
 

@@ -1,10 +1,11 @@
-"""What it costs a request to be watched: everything on but traces against everything off, in turns.
+"""What it costs a request to be watched: everything on but traces against everything off, or traces against none.
 
 Everything but the server and the database is as in service: the statement's turn and its execution are real, only the
-connection and the answer are not. Run it with `python -m tests.load.own_code --metrics`.
+connection and the answer are not. Run it with `python -m tests.load.own_code --metrics`, or `--traces 0.01`.
 """
 
 import gc
+import os
 import statistics
 import tempfile
 from collections.abc import Mapping
@@ -33,8 +34,11 @@ async def ask(lane: Any, statement: Statement, values: Mapping[str, Any], execut
     return row
 
 
-async def compare(rounds: int, requests: int) -> None:
-    """Print the best round of each kind of request in both ways, and the median of their differences."""
+async def compare(rounds: int, requests: int, *, share: float | None = None) -> None:
+    """Print the best round of each kind of request in both ways, and the median of their differences.
+
+    With a `share` of requests that are traced, both are watched otherwise; nobody takes the spans.
+    """
     Attempts.ask = ask  # type: ignore[method-assign, assignment]
     settings = settings_for_nothing()
     headers, path = headers_with(mint(settings, USER, 3600)), f"/api/{USER}/tasks"
@@ -45,8 +49,12 @@ async def compare(rounds: int, requests: int) -> None:
         "one task": (f"{path}/1", headers, 200),
     }
     with tempfile.TemporaryDirectory(dir="/dev/shm") as folder:
-        off = create_app(replace(settings, slow_query_ms=0))
-        on = create_app(replace(settings, metrics_port=1, prometheus_multiproc_dir=folder))
+        watched = replace(settings, metrics_port=1, prometheus_multiproc_dir=folder)
+        ways = (replace(settings, slow_query_ms=0), watched)
+        if share is not None:
+            os.environ |= {"OTEL_TRACES_SAMPLER": "parentbased_traceidratio", "OTEL_TRACES_SAMPLER_ARG": str(share)}
+            ways = (watched, replace(watched, otel_exporter_otlp_endpoint="http://127.0.0.1:9"))
+        off, on = map(create_app, ways)
         async with off.lifespan(), on.lifespan():
             pairs = {name: (Case(off, *what), Case(on, *what)) for name, what in kinds.items()}
             times: dict[str, list[tuple[float, float]]] = {name: [] for name in pairs}

@@ -108,15 +108,18 @@ async def test_a_collector_that_is_away_disturbs_neither_requests_nor_the_end(
 
 @pytest.mark.usefixtures("patch")
 async def test_a_collector_that_refuses_is_worth_one_line(
-    settings: Settings, user_id: str, capsys: pytest.CaptureFixture[str]
+    settings: Settings, user_id: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setenv("OTEL_BSP_SCHEDULE_DELAY", "50")  # ms, so that not only the end sends
     with socket.create_server(("127.0.0.1", 0)) as listening:
         url = f"http://127.0.0.1:{listening.getsockname()[1]}/s3cret-key"
     away = replace(settings, otel_exporter_otlp_traces_endpoint=url)
+    written = ""
     async with running(away) as app, client_of(app, settings, user_id) as client:
-        for _ in range(5):
+        while "traces are not exported" not in written:
             assert (await client.get(TASKS)).status_code == 200
-    written = capsys.readouterr().out
+            written += capsys.readouterr().out
+    written += capsys.readouterr().out
     assert written.count("traces are not exported") == 1
     assert "ConnectionError" in written
     assert "s3cret-key" not in written
