@@ -4,6 +4,7 @@ import gc
 import os
 import signal
 import threading
+from functools import partial
 from multiprocessing import parent_process
 from typing import Any, Final
 
@@ -11,6 +12,7 @@ from litestar import Litestar, Router
 from litestar.datastructures import State
 from litestar.di import Provide
 from litestar.exceptions import HTTPException
+from litestar.openapi.spec import OpenAPI
 
 from app import health, logs
 from app.auth.bearer import BearerToken
@@ -81,6 +83,7 @@ def create_app(settings: Settings | None = None) -> Litestar:
         draining=lambda: lifecycle.draining,
         log=metrics.counting(log) if metrics else log,
         told_apart=bool(observers),
+        describe=partial(_describe, settings=settings),
         trace=telemetry.begin,
         cross_origin=CrossOrigin(Origins(settings.cors_origins, loopback=settings.development), EXPOSED),
         state=State({"lifecycle": lifecycle}),
@@ -116,13 +119,17 @@ def create_app(settings: Settings | None = None) -> Litestar:
         _show(metrics, database, tasks, bearer, limiter)
         app.on_startup.append(metrics.start)
         app.on_shutdown.append(metrics.stop)
-    openapi.finish(app)
-    describe_operations(app.openapi_schema)
-    name_priorities(app.openapi_schema, settings.priority_names)
-    spell_priorities(app.openapi_schema, settings.priority_names)
-    if settings.list_envelope:
-        wrap_list(app.openapi_schema, settings.list_envelope)
     return app
+
+
+def _describe(document: OpenAPI, app: Litestar, settings: Settings) -> None:
+    """Finish the OpenAPI document."""
+    openapi.finish(document, app)
+    describe_operations(document)
+    name_priorities(document, settings.priority_names)
+    spell_priorities(document, settings.priority_names)
+    if settings.list_envelope:
+        wrap_list(document, settings.list_envelope)
 
 
 def _metrics(settings: Settings) -> WorkerMetrics | None:

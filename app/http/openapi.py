@@ -9,6 +9,7 @@ from litestar import Litestar
 from litestar.handlers import HTTPRouteHandler
 from litestar.openapi.datastructures import ResponseSpec
 from litestar.openapi.spec import (
+    OpenAPI,
     OpenAPIHeader,
     OpenAPIResponse,
     Operation,
@@ -129,9 +130,8 @@ def operation(
     }
 
 
-def finish(app: Litestar) -> None:
+def finish(document: OpenAPI, app: Litestar) -> None:
     """Complete and simplify the application's document, in place."""
-    document = app.openapi_schema
     document.paths = dict(sorted((document.paths or {}).items(), key=lambda item: (item[0][:5] != "/api/", item[0])))
     for route in app.routes:
         if isinstance(route, HTTPRoute):

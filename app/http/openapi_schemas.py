@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import fields, is_dataclass
+from types import NoneType
 from typing import Any, Final
 
 from litestar.openapi.spec import Reference, Schema
@@ -10,6 +11,9 @@ from litestar.openapi.spec.enums import OpenAPIType
 BIGGEST_INT32: Final = 2**31 - 1
 MEANS_NOTHING: Final = ("deprecated", "required", "allow_empty_value", "allow_reserved")
 """Keywords that mean the same when they are absent as when they are false, or an empty list."""
+
+LEAVES: Final = frozenset({NoneType, bool, int, float, str})
+"""Types of what there is nothing to say about; most members of a document are None."""
 
 HARMFUL: Final = ("default", "title")
 """Keywords of schemas that generators of clients read otherwise than meant: some require a field that has a default,
@@ -20,7 +24,8 @@ some send it with every request; titles only repeat names.
 def simplify(node: Any, name: str = "") -> None:
     """Say plainly what the generator says in a roundabout way; `name` is the key under which the node stands."""
     for key, child in _children(node):
-        simplify(child, key)
+        if type(child) not in LEAVES:
+            simplify(child, key)
     for keyword in MEANS_NOTHING:
         if getattr(node, keyword, None) in (False, []):
             setattr(node, keyword, None)

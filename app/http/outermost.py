@@ -2,10 +2,12 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping
+from functools import cached_property
 from typing import Any
 
 import structlog
 from litestar import Litestar
+from litestar.openapi.spec import OpenAPI
 from litestar.routes import HTTPRoute
 
 from app import errors
@@ -31,6 +33,7 @@ class Application(Litestar):
     With `direct` its routes are called directly where that is the same; `check` is then asked for those with a token.
     With `told_apart`, observers of the database learn the ids of requests.
     Methods and paths that `own_address` knows as other names are served, described and logged as ours.
+    `describe` finishes the OpenAPI document, in place.
     """
 
     def __init__(
@@ -44,9 +47,11 @@ class Application(Litestar):
         trace: Trace | None,
         cross_origin: CrossOrigin,
         told_apart: bool,
+        describe: Callable[[OpenAPI, Litestar], None],
         **options: Any,
     ) -> None:
         super().__init__(**options)
+        self._describe = describe
         self.log = log
         """Writes access lines, those of requests among them that never come here."""
 
@@ -64,6 +69,13 @@ class Application(Litestar):
             cross_origin=cross_origin,
             told_apart=told_apart,
         )
+
+    @cached_property
+    def openapi_schema(self) -> OpenAPI:
+        """The OpenAPI document, made when it is first asked for: that takes as long as the rest of the application."""
+        document = super().openapi_schema
+        self._describe(document, self)
+        return document
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Serve a request, or run the lifespan."""
