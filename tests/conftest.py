@@ -35,12 +35,35 @@ TOGETHER = ("tests/auth/better_auth/", "tests/frontend/", "tests/load/")
 """Folders whose tests install something once, or would load the machine for each other."""
 
 
+LONG = (
+    *(
+        "tests/load/",
+        "tests/auth/better_auth/",
+        "tests/frontend/",
+        "tests/clients/",
+        "tests/docs/",
+        "tests/operations/",
+    ),
+    *("tests/test_start.py", "tests/test_schemathesis.py", "tests/db/test_plans.py", "tests/http/test_dispatch.py"),
+    *("tests/ratelimit/test_shared.py", "tests/documents/"),
+)
+"""Where few tests take long, in the order in which they begin: before all others, so that neither process waits for the
+other at the end.
+"""
+
+
 class Scheduling(LoadFileScheduling):  # type: ignore[misc]  # it ships no type information
     """Keeps on one process what shares something that takes long to start: the tests of a file, or of a folder."""
 
     def _split_scope(self, nodeid: str) -> str:
         file: str = super()._split_scope(nodeid)
         return next((folder for folder in TOGETHER if file.startswith(folder)), file)
+
+    def _assign_work_unit(self, node: Any) -> None:
+        first = next((scope for place in LONG for scope in self.workqueue if scope.startswith(place)), None)
+        if first is not None:
+            self.workqueue.move_to_end(first, last=False)
+        super()._assign_work_unit(node)
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Scheduling:
