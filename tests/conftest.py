@@ -31,8 +31,13 @@ SENSITIVE: set[str] = set()
 """Every secret and token that the fixtures below hand out."""
 
 
-TOGETHER = ("tests/auth/better_auth/", "tests/frontend/", "tests/load/")
-"""Folders whose tests install something once, or would load the machine for each other."""
+TOGETHER = (
+    ("tests/auth/better_auth/",),
+    ("tests/frontend/",),
+    ("tests/load/",),
+    ("tests/db/test_plans.py", "tests/tasks/test_single_shard.py"),
+)
+"""Folders and files whose tests install or make something once, or would load the machine for each other."""
 
 
 LONG = (
@@ -53,11 +58,11 @@ other at the end.
 
 
 class Scheduling(LoadFileScheduling):  # type: ignore[misc]  # it ships no type information
-    """Keeps on one process what shares something that takes long to start: the tests of a file, or of a folder."""
+    """Keeps on one process what shares something that takes long to start: the tests of a file, or of several."""
 
     def _split_scope(self, nodeid: str) -> str:
         file: str = super()._split_scope(nodeid)
-        return next((folder for folder in TOGETHER if file.startswith(folder)), file)
+        return next((places[0] for places in TOGETHER if file.startswith(places)), file)
 
     def _assign_work_unit(self, node: Any) -> None:
         first = next((scope for place in LONG for scope in self.workqueue if scope.startswith(place)), None)

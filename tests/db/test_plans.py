@@ -22,19 +22,17 @@ from app.tasks.changes.statement import changes
 from app.tasks.json import TaskJSON
 from app.tasks.query import ListQuery, parse
 from app.tasks.rules import PRIORITIES
-from app.tasks.statements import TaskStatements
 from app.users.repository import UserStore
 from tests.conftest import random_user
 from tests.db.plans import Node, generic_plan, nodes, plan, run
 from tests.load.growth_seed import BIG, probe_ids, seed
-from tests.tasks.shapes import queries
+from tests.tasks.shapes import STATEMENTS, queries
 
 TASKS = 100_000
 BIG_TASKS = 1_000
 LIVE = 50
 NEWEST_FIRST = "tasks_user_id_created_at_id_idx"
 LATEST_DELETION_FIRST = "tasks_user_id_deleted_at_id_idx"
-STATEMENTS = TaskStatements(PRIORITIES)
 GENERIC_AND_CUSTOM = pytest.mark.parametrize("generic", [True, False], ids=["generic", "custom"])
 KEYS = {"by_id": ("id", "tasks_pkey"), "by_uid": ("uid", "tasks_user_id_uid_idx")}
 """The column that names a task, and the index that finds it."""

@@ -1,4 +1,4 @@
-"""Every list that can be asked for: each combination of filters, sort, order and place."""
+"""Every list that can be asked for: each combination of filters, sort, order and place, and the statements for them."""
 
 from collections.abc import Iterator
 from itertools import product
@@ -7,6 +7,11 @@ from urllib.parse import urlencode
 from app.tasks import cursor
 from app.tasks.cursor import OF_TRASH, ORDERS, SORTS
 from app.tasks.query import ListQuery, parse
+from app.tasks.rules import PRIORITIES
+from app.tasks.statements import TaskStatements
+
+STATEMENTS = TaskStatements(PRIORITIES)
+"""Keeps each statement that it has compiled; all those for the lists below take half a minute."""
 
 STATUSES = ("all", "pending", "completed")
 OF_LISTS = [sort for sort in SORTS if sort != OF_TRASH]

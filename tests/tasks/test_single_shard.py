@@ -21,10 +21,9 @@ from app.settings import Settings
 from app.tasks import purge
 from app.tasks.batch.statements import statements as statements_of_batches
 from app.tasks.rules import PRIORITIES
-from app.tasks.statements import TaskStatements
 from app.users.repository import UserStore
 from tests.conftest import random_user
-from tests.tasks.shapes import queries
+from tests.tasks.shapes import STATEMENTS, queries
 
 KEYS = {"task_changes": "user_id", "tasks": "user_id", "users": "id"}
 
@@ -66,17 +65,16 @@ def statements_of(store: object) -> Iterator[Statement]:
 
 @pytest.fixture(scope="module")
 def statements(settings: Settings) -> list[Statement]:
-    tasks = TaskStatements(PRIORITIES)
     batch = statements_of_batches(PRIORITIES)
     database = Database(settings)
     users = UserStore(database, priority_names=PRIORITIES)
-    of_tasks = (tasks, tasks.by_id, tasks.by_uid)
+    of_tasks = (STATEMENTS, STATEMENTS.by_id, STATEMENTS.by_uid)
     return [
         batch.read,
         batch.write,
         *chain(*map(statements_of, of_tasks)),
         *statements_of(users),
-        *{tasks.page(query) for query in queries()},
+        *{STATEMENTS.page(query) for query in queries()},
     ]
 
 
