@@ -21,7 +21,7 @@ from app.tasks.list_cache import ListCache, Page
 from app.tasks.one_task import update_values
 from app.tasks.purge import Purged, Tombstones
 from app.tasks.query import ListQuery
-from app.tasks.statements import TaskStatements
+from app.tasks.statements import statements
 
 
 class StoredTask(Struct, frozen=True):
@@ -80,7 +80,7 @@ class TaskStore:
         envelope: str | None = None,
     ) -> None:
         self._fetch = database.fetch
-        self._sql = TaskStatements(priority_names, envelope)
+        self._sql = statements(tuple(priority_names), envelope)
         self.cache = ListCache(cache_bytes)
         self._compress = compress
 

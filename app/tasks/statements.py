@@ -4,6 +4,7 @@ The lock on the user's row makes the order of revisions the order of commits.
 """
 
 from collections.abc import Sequence
+from functools import cache
 from typing import Any, Final
 
 import sqlalchemy as sa
@@ -122,6 +123,12 @@ class TaskStatements:
             )
             .add_cte(logged(bump, row))
         )
+
+
+@cache
+def statements(priority_names: tuple[str, ...], envelope: str | None) -> TaskStatements:
+    """Return those of this process; nothing in them belongs to one application."""
+    return TaskStatements(priority_names, envelope)
 
 
 def _written() -> dict[str, sa.ColumnElement[Any]]:
