@@ -94,9 +94,22 @@ def anyio_backend() -> str:
 
 @pytest.fixture(scope="session")
 def postgres_url() -> Iterator[str]:
-    """The embedded server of the tests, apart from the one of development."""
+    """The embedded server of the tests, apart from the one of development.
+
+    It need not survive an outage of power, for which every commit and every dropped database waits for the disk.
+    """
     with postgres.running(FOLDER) as url:
+        asyncio.run(execute(url, "ALTER SYSTEM SET fsync = off", "SELECT pg_reload_conf()"))
         yield url
+
+
+async def execute(url: str, *statements: str) -> None:
+    connection = await asyncpg.connect(url)
+    try:
+        for statement in statements:
+            await connection.execute(statement)
+    finally:
+        await connection.close()
 
 
 @pytest.fixture(scope="session")
@@ -104,22 +117,14 @@ def create_database(postgres_url: str) -> Iterator[Callable[[], str]]:
     """Make empty databases, dropped when the session ends."""
     made: list[str] = []
 
-    async def execute(statement: str) -> None:
-        connection = await asyncpg.connect(postgres_url)
-        try:
-            await connection.execute(statement)
-        finally:
-            await connection.close()
-
     def create() -> str:
         name = f"t{secrets.token_hex(8)}"
-        asyncio.run(execute(f"CREATE DATABASE {name}"))
+        asyncio.run(execute(postgres_url, f"CREATE DATABASE {name}"))
         made.append(name)
         return postgres_url.replace("/postgres?", f"/{name}?")
 
     yield create
-    for name in made:
-        asyncio.run(execute(f"DROP DATABASE {name} WITH (FORCE)"))
+    asyncio.run(execute(postgres_url, *(f"DROP DATABASE {name} WITH (FORCE)" for name in made)))
 
 
 @pytest.fixture(scope="session")
