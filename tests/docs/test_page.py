@@ -3,12 +3,11 @@ import shutil
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import Final, Literal
 
 import httpx
 import pytest
-from playwright.async_api import Locator, Page, async_playwright, expect
+from playwright.async_api import Browser, Locator, Page, async_playwright, expect
 
 from app.asgi import create_app
 from app.auth.mint import mint
@@ -42,28 +41,29 @@ class Seen:
     complaints: list[str] = field(default_factory=list)
 
 
+@pytest.fixture(scope="module")
+async def browser() -> AsyncIterator[Browser]:
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        yield browser
+        await browser.close()
+
+
 @asynccontextmanager
 async def opened(
-    address: str, folder: Path, width: int = 1280, color_scheme: Literal["light", "dark"] = "light"
+    browser: Browser, address: str, width: int = 1280, color_scheme: Literal["light", "dark"] = "light"
 ) -> AsyncIterator[tuple[Page, Seen]]:
-    """The documentation page in a browser with an empty profile, its operations rendered."""
+    """The documentation page, with cookies, storage and a cache of its own, its operations rendered."""
     seen = Seen()
-    async with async_playwright() as playwright:
-        context = await playwright.chromium.launch_persistent_context(
-            folder,
-            executable_path=CHROMIUM,
-            args=FLAGS,
-            viewport={"width": width, "height": 1600},
-            color_scheme=color_scheme,
-        )
-        page = context.pages[0]
+    context = await browser.new_context(viewport={"width": width, "height": 1600}, color_scheme=color_scheme)
+    async with context:
+        page = await context.new_page()
         context.on("request", lambda request: seen.requests.append(request.url))
         page.on("console", lambda message: seen.complaints.append(message.text) if message.type == "error" else None)
         page.on("pageerror", lambda error: seen.complaints.append(str(error)))
         await page.goto(f"{address}/docs")
         await page.locator(".opblock").nth(OPERATIONS - 1).wait_for()
         yield page, seen
-        await context.close()
 
 
 async def unfolded(page: Page, operation: str) -> Locator:
@@ -91,8 +91,8 @@ async def execute(page: Page, operation: str) -> tuple[str, str]:
 
 
 @needs_chromium
-async def test_in_development_the_page_creates_and_lists_tasks_at_once(development: str, tmp_path: Path) -> None:
-    async with opened(development, tmp_path) as (page, seen):
+async def test_in_development_the_page_creates_and_lists_tasks_at_once(development: str, browser: Browser) -> None:
+    async with opened(browser, development) as (page, seen):
         status, created = await execute(page, "createTask")
         assert status.startswith("201"), created
         status, listed = await execute(page, "listTasks")
@@ -104,8 +104,10 @@ async def test_in_development_the_page_creates_and_lists_tasks_at_once(developme
 
 
 @needs_chromium
-async def test_ids_of_tasks_that_exist_are_filled_in_from_an_empty_account_on(development: str, tmp_path: Path) -> None:
-    async with opened(development, tmp_path) as (page, seen):
+async def test_ids_of_tasks_that_exist_are_filled_in_from_an_empty_account_on(
+    development: str, browser: Browser
+) -> None:
+    async with opened(browser, development) as (page, seen):
         assert (await execute(page, "eraseAccount"))[0].startswith("204")
         await expect(task_id(await unfolded(page, "getTask"))).to_have_value("")
         status, created = await execute(page, "createTask")
@@ -120,10 +122,10 @@ async def test_ids_of_tasks_that_exist_are_filled_in_from_an_empty_account_on(de
 
 
 @needs_chromium
-async def test_a_pasted_bearer_prefix_does_no_harm(production: str, settings: Settings, tmp_path: Path) -> None:
+async def test_a_pasted_bearer_prefix_does_no_harm(production: str, settings: Settings, browser: Browser) -> None:
     token = mint(settings, random_user(), 600)
     SENSITIVE.add(token)
-    async with opened(production, tmp_path) as (page, _):
+    async with opened(browser, production) as (page, _):
         await page.locator(".auth-wrapper .authorize").first.click()
         await page.locator(".modal-ux input").fill(f"Bearer {token}")
         await page.locator(".modal-ux button[type=submit]").click()
@@ -149,9 +151,9 @@ LIGHTNESS: Final = """
 @needs_chromium
 @pytest.mark.parametrize(("width", "color_scheme"), [(390, "dark"), (1280, "light")])
 async def test_the_page_fits_its_window_and_the_colours_of_the_system(
-    development: str, tmp_path: Path, width: int, color_scheme: Literal["light", "dark"]
+    development: str, browser: Browser, width: int, color_scheme: Literal["light", "dark"]
 ) -> None:
-    async with opened(development, tmp_path, width, color_scheme) as (page, seen):
+    async with opened(browser, development, width, color_scheme) as (page, seen):
         assert (await execute(page, "listTasks"))[0].startswith("200")
         await unfolded(page, "createTask")
         content, window = await page.evaluate(SCROLLS)
@@ -169,9 +171,9 @@ async def test_the_page_fits_its_window_and_the_colours_of_the_system(
 
 @needs_chromium
 async def test_in_production_the_page_shows_every_operation_and_signs_nobody_in(
-    production: str, tmp_path: Path
+    production: str, browser: Browser
 ) -> None:
-    async with opened(production, tmp_path) as (page, seen):
+    async with opened(browser, production) as (page, seen):
         assert await page.locator(".opblock").count() == OPERATIONS
         assert await page.locator(".auth-wrapper .authorize.unlocked").count() == 1
         assert seen.complaints == []
