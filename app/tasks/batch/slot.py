@@ -56,7 +56,7 @@ class Slot:
             state = _after(state, operation)
         if state == before:
             return ["ok"] * len(operations)
-        state, statuses = self._in_order(operations, before, self.stored and self.stored.revision)
+        state, statuses = self._in_order(operations, before, self.stored.revision if self.stored else None)
         if state != before:
             for earlier, revision in self._earlier(operations):
                 again, found = self._in_order(operations, earlier, revision)
