@@ -27,6 +27,16 @@ EVERYTHING: Final = timedelta(days=1)
 devices = st.integers(0, DEVICES - 1)
 titles = st.sampled_from(["milk", "bread", "call"])
 places = st.integers(0, 5)
+operations = st.lists(
+    st.tuples(
+        st.sampled_from(["put", "patch", "delete"]),
+        places,
+        st.fixed_dictionaries({"title": titles}, optional={"completed": st.booleans()}),
+        st.sampled_from(["", "by its id", "strict", "new"]),
+    ),
+    min_size=1,
+    max_size=4,
+)
 
 
 class World(RuleBasedStateMachine):
@@ -56,33 +66,61 @@ class World(RuleBasedStateMachine):
         for client in self.clients:
             client.close()
 
-    def uid(self, device: Device, place: int) -> str | None:
-        """One of the tasks that the device knows."""
+    def row(self, device: Device, place: int) -> dict[str, Any] | None:
+        """One of the tasks that the device has."""
         known = sorted(device.rows)
-        return known[place % len(known)] if known else None
+        return device.rows[known[place % len(known)]] if known else None
 
-    @rule(number=devices, title=titles)
-    def create(self, number: int, title: str) -> None:
-        self.devices[number].create(title)
+    @rule(number=devices, title=titles, in_body=st.booleans())
+    def create(self, number: int, title: str, *, in_body: bool) -> None:
+        self.devices[number].create(title, in_body=in_body)
 
-    @rule(number=devices, place=places, title=titles)
-    def edit(self, number: int, place: int, title: str) -> None:
-        if uid := self.uid(self.devices[number], place):
-            self.devices[number].write("PATCH", uid, json={"title": title})
+    @rule(number=devices, place=places, title=titles, method=st.sampled_from(["PATCH", "PUT"]), strict=st.booleans())
+    def edit(self, number: int, place: int, title: str, method: str, *, strict: bool) -> None:
+        """With `strict` only if nobody else has changed the task."""
+        if row := self.row(self.devices[number], place):
+            guard = {"If_Match": f'"{row["revision"]}"'} if strict else {}
+            self.devices[number].write(method, row["uid"], json={"title": title}, **guard)
 
-    @rule(number=devices, place=places, completed=st.booleans())
-    def complete(self, number: int, place: int, *, completed: bool) -> None:
-        if uid := self.uid(self.devices[number], place):
-            self.devices[number].write("PATCH", uid, "/complete", {"completed": completed})
+    @rule(number=devices, place=places, body=st.sampled_from([{"completed": True}, {"completed": False}, None]))
+    def complete(self, number: int, place: int, body: dict[str, bool] | None) -> None:
+        """Without a body it is flipped, and may be flipped back when the request is repeated."""
+        if row := self.row(self.devices[number], place):
+            self.devices[number].write("PATCH", row["id"], "/complete", body)
 
     @rule(number=devices, place=places)
     def delete(self, number: int, place: int) -> None:
-        if uid := self.uid(self.devices[number], place):
-            self.devices[number].write("DELETE", uid)
+        if row := self.row(self.devices[number], place):
+            self.devices[number].write("DELETE", row["uid"])
+
+    @rule(number=devices, place=places)
+    def restore(self, number: int, place: int) -> None:
+        """Of a task that the device knew once, or has still."""
+        if names := self.devices[number].names:
+            self.devices[number].write("POST", names[place % len(names)], "/restore")
+
+    @rule(number=devices, drawn=operations, atomic=st.booleans())
+    def batch(self, number: int, drawn: list[tuple[str, int, dict[str, Any], str]], *, atomic: bool) -> None:
+        device = self.devices[number]
+        batch: list[dict[str, Any]] = []
+        for op, place, data, how in drawn:
+            if how == "new" or not device.names:
+                batch.append({"op": op, "uid": device.name(), "data": data})
+                continue
+            uid = device.names[-1 - place % len(device.names)]
+            row = device.rows.get(uid, {"id": 2**60, "revision": 0})
+            batch.append({"op": op, **({"id": row["id"]} if how == "by its id" else {"uid": uid}), "data": data})
+            if how == "strict":
+                batch[-1]["base"] = row["revision"]
+        device.batch(batch, atomic=atomic)
 
     @rule(number=devices, lost=st.booleans())
     def send(self, number: int, *, lost: bool) -> None:
         self.devices[number].send_one(lost=lost)
+
+    @rule(number=devices)
+    def send_twice(self, number: int) -> None:
+        self.devices[number].send_twice()
 
     @rule(number=devices)
     def pull_a_page(self, number: int) -> None:
