@@ -31,8 +31,8 @@ SENSITIVE: set[str] = set()
 """Every secret and token that the fixtures below hand out."""
 
 
-TOGETHER = ("tests/auth/better_auth/", "tests/frontend/", "tests/load/")
-"""Folders whose tests install something once, or would load the machine for each other."""
+TOGETHER = ("tests/auth/better_auth/", "tests/frontend/", "tests/load/", "tests/sync/")
+"""Folders whose tests install something once, share a server, or would load the machine for each other."""
 
 
 class Scheduling(LoadFileScheduling):  # type: ignore[misc]  # it ships no type information

@@ -4,13 +4,11 @@
 """
 
 import asyncio
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any, ClassVar, Final
 
 import httpx
 import hypothesis
-import pytest
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, precondition, rule, run_state_machine_as_test
 
@@ -19,7 +17,7 @@ from app.db.database import Database
 from app.settings import Settings
 from app.tasks.repository import TaskRepository
 from tests.conftest import random_user
-from tests.processes import NEVER_LIMITED, Server, copied_project
+from tests.processes import Server
 from tests.sync.devices import TASKS, Device
 
 DEVICES: Final = 3
@@ -174,15 +172,8 @@ class World(RuleBasedStateMachine):
         asyncio.run(count())
 
 
-@pytest.fixture(scope="module")
-def url(settings: Settings) -> Iterator[str]:
-    with copied_project() as folder:
-        variables = {"DATABASE_URL": settings.database_url, "BETTER_AUTH_SECRET": settings.better_auth_secret}
-        yield Server(folder, port=None, workers=2, options=(), **NEVER_LIMITED, **variables).serving().url
-
-
-def test_every_copy_ends_as_the_list_of_the_server(url: str, settings: Settings) -> None:
-    World.url, World.settings = url, settings
+def test_every_copy_ends_as_the_list_of_the_server(server: Server, settings: Settings) -> None:
+    World.url, World.settings = server.url, settings
     long = hypothesis.settings.get_current_profile_name() == "long"
     run_state_machine_as_test(
         World,
