@@ -4,6 +4,7 @@
 """
 
 import asyncio
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, ClassVar, Final
 
@@ -21,6 +22,9 @@ from tests.processes import Server
 from tests.sync.devices import TASKS, Device
 
 DEVICES: Final = 3
+PATIENCE_SECONDS: Final = 60
+"""On a machine that does other things as well."""
+
 EVERYTHING: Final = timedelta(days=1)
 devices = st.integers(0, DEVICES - 1)
 titles = st.sampled_from(["milk", "bread", "call"])
@@ -142,7 +146,7 @@ class World(RuleBasedStateMachine):
     @rule()
     def purge(self) -> None:
         async def remove() -> None:
-            database = Database(self.settings)
+            database = Database(replace(self.settings, database_timeout=PATIENCE_SECONDS))
             async with database.transaction(self.user_id) as session:
                 await TaskRepository(session=session).purge(self.user_id, datetime.now(UTC) + EVERYTHING, 1000)
             await database.close()
@@ -161,7 +165,7 @@ class World(RuleBasedStateMachine):
         """As if the user had very many tasks, or had no longer."""
 
         async def count() -> None:
-            database = Database(self.settings)
+            database = Database(replace(self.settings, database_timeout=PATIENCE_SECONDS))
             async with database.transaction(self.user_id) as session:
                 connection: Any = await session.connection()
                 await connection.exec_driver_sql(
