@@ -101,8 +101,11 @@ class World(RuleBasedStateMachine):
         if names := self.devices[number].names:
             self.devices[number].write("POST", names[place % len(names)], "/restore")
 
-    @rule(number=devices, drawn=operations, atomic=st.booleans())
-    def batch(self, number: int, drawn: list[tuple[str, int, dict[str, Any], str]], *, atomic: bool) -> None:
+    @rule(number=devices, drawn=operations, atomic=st.booleans(), twice=st.booleans())
+    def batch(
+        self, number: int, drawn: list[tuple[str, int, dict[str, Any], str]], *, atomic: bool, twice: bool
+    ) -> None:
+        """It waits to be sent, or is sent at once, and again."""
         device = self.devices[number]
         batch: list[dict[str, Any]] = []
         for op, place, data, how in drawn:
@@ -114,7 +117,11 @@ class World(RuleBasedStateMachine):
             batch.append({"op": op, **({"id": row["id"]} if how == "by its id" else {"uid": uid}), "data": data})
             if how == "strict":
                 batch[-1]["base"] = row["revision"]
+        if twice:
+            device.send_all()
         device.batch(batch, atomic=atomic)
+        if twice:
+            device.send_twice()
 
     @rule(number=devices, lost=st.booleans())
     def send(self, number: int, *, lost: bool) -> None:
