@@ -35,9 +35,10 @@ TOGETHER = (
     ("tests/auth/better_auth/",),
     ("tests/frontend/",),
     ("tests/load/",),
+    ("tests/sync/",),
     ("tests/db/test_plans.py", "tests/tasks/test_single_shard.py"),
 )
-"""Folders and files whose tests install or make something once, or would load the machine for each other."""
+"""Folders and files whose tests install or make something once, share a server, or would load the machine for each other."""
 
 
 LONG = (

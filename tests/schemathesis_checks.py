@@ -48,7 +48,6 @@ def is_no_moment_for_python(text: str) -> bool:
 
 REFUSED: Final = (
     Rule("Must be 8 to 64 of A-Z a-z 0-9 - _", "8 to 64 of A-Z a-z 0-9 - _", lambda uid: not is_uid(uid)),
-    Rule("got `float`", "without a decimal point", lambda value: isinstance(value, float)),
     Rule("Either uid or id is required", "Either this or `id`", lambda _: True),
     Rule("Must be the Idempotency-Key", "The new task's `uid`", lambda _: True),
     Rule("Must not be blank", "never blank", lambda text: not text.strip()),

@@ -81,7 +81,7 @@ async def test_the_job_for_pg_cron_removes_what_the_command_removes(
     )
     users = [random_user() for _ in range(3)]
     await connection.execute(
-        "INSERT INTO users (id, revision, floor, tasks) SELECT id, 3000, 7, 1600 FROM unnest($1::text[]) AS id", users
+        "INSERT INTO users (id, revision, floor, tasks) SELECT id, 13000, 7, 8000 FROM unnest($1::text[]) AS id", users
     )
     await connection.execute(
         """INSERT INTO tasks (user_id, title, revision, deleted_at)
@@ -97,14 +97,18 @@ async def test_the_job_for_pg_cron_removes_what_the_command_removes(
     await database.close()
     await connection.execute(job)
     found = await connection.fetch(
-        """SELECT floor, tasks, revision > 3000 AS is_raised,
+        """SELECT floor, tasks, revision > 13000 AS is_raised,
+                  (SELECT array_agg(task_changes ORDER BY revision) FROM task_changes WHERE user_id = users.id)
+                    = (SELECT array_agg((users.id, number % 10000, number, 0)::task_changes ORDER BY number)
+                       FROM generate_series(13001, users.revision) AS number) AS is_logged,
                   (SELECT array_agg(revision ORDER BY revision) FROM tasks WHERE user_id = users.id) AS left_over
            FROM users WHERE id = ANY ($1)""",
         users,
     )
     assert found[0] == found[1] == found[2]
     assert found[0]["is_raised"]
-    assert found[0]["tasks"] == len(found[0]["left_over"])
+    assert found[0]["is_logged"]
+    assert found[0]["tasks"] == 6400 + len(found[0]["left_over"])
     assert 1310 < found[0]["floor"] < 1330
 
 

@@ -21,7 +21,8 @@ from app.db import migrations
 from app.development import postgres
 from app.settings import Settings
 from tests.conftest import NEVER_REACHED
-from tests.load.growth_measure import Table, Timer, opened
+from tests.load import growth_changes
+from tests.load.growth_measure import Row, Table, Timer, opened
 from tests.load.growth_seed import BIG, probe_ids, seed
 
 FOLDER: Final = Path(".dev") / "growth"
@@ -49,28 +50,15 @@ NUMBERS: Final = {"profile": "", "statistics": "/stats"}
 WAYS: Final = {"statement": Table.statement, "request": Table.request}
 
 
-class Row(msgspec.Struct):
-    """Medians in milliseconds: per number of tasks, or per number of the page."""
-
-    way: str
-    shape: str
-    milliseconds: dict[int, float]
-
-    @property
-    def ratio(self) -> float:
-        """Of the last to the first."""
-        values = list(self.milliseconds.values())
-        return values[-1] / values[0]
-
-
 class Report(msgspec.Struct):
-    """What was measured: `growth` by the size of the table for a user who stays the same, `depth` by the page."""
+    """What was measured: `growth` and `changes` by the size of the table, for users who stay the same, and `depth`."""
 
     tasks: list[int]
     megabytes: list[int]
     growth: list[Row]
     anyone: list[Row]
     depth: list[Row]
+    changes: list[Row]
 
 
 async def seeded(url: str, tasks: int, big: int) -> Settings:
@@ -81,6 +69,8 @@ async def seeded(url: str, tasks: int, big: int) -> Settings:
         better_auth_secret=secrets.token_urlsafe(32),
         list_cache_bytes=0,
         database_pool_size=1,
+        database_timeout=60,  # a slow answer is a figure here,
+        slow_query_ms=0,  # and no warning
         log_level="warning",
         rate_limit=NEVER_REACHED,
     )
@@ -187,7 +177,8 @@ async def measured(sizes: list[int], big: int, rounds: int, seconds: float, url:
             [table.megabytes for table in tables],
             await growth(tables, rounds, seconds),
             await anyone(tables, rounds * 10),
-            await depth(tables[-1], big, rounds, seconds) if big * SHARE <= sizes[-1] else [],
+            await depth(tables[-1], big, rounds, seconds) if 0 < big * SHARE <= sizes[-1] else [],
+            await growth_changes.measured(tables, rounds, seconds),
         )
 
 
@@ -214,9 +205,11 @@ def main(tasks: list[int], big: int, rounds: int, seconds: float, file: Path | N
     show("The first page of everybody's list (ms, medians)", report.anyone, "")
     if report.depth:
         show(f"A user with {big:,} tasks, page by page (ms, medians)", report.depth, "page ")
+    show("What changed, for users with so many tasks (ms, medians)", report.changes, "")
     click.echo()
     verdict(report.growth, "page of 50", "A page of 50 of {last:,} tasks against one of {first:,}")
     verdict(report.depth, "page of 50, by cursor", "Page {last:,} by cursor against page {first}")
+    growth_changes.verdict(report.changes)
     if file:
         file.write_bytes(msgspec.json.format(msgspec.json.encode(report)))
 

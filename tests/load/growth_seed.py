@@ -42,8 +42,8 @@ FROM generate_series(1, $1::bigint) AS n,
 """$1 tasks of $2 users, $3 of them the big one's ($6), every $5th one of $4 probes'."""
 
 USERS: Final = """
-INSERT INTO users (id, revision, floor, created_at)
-SELECT user_id, max(revision), 0, min(created_at) FROM tasks GROUP BY user_id
+INSERT INTO users (id, revision, floor, tasks, created_at)
+SELECT user_id, max(revision), 0, count(*), min(created_at) FROM tasks GROUP BY user_id
 """
 
 

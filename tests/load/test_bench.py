@@ -1,13 +1,17 @@
+import asyncio
+import json
+import re
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import msgspec
 import pytest
 
-from tests.load.bench import peers
+from tests.load.bench import contenders, peers, plans, seed, wrk
 from tests.load.bench.contenders import LOGS, OURS, OURS_COLD
-from tests.load.bench.environment import PYTHON
+from tests.load.bench.environment import PYTHON, ROOT
 from tests.load.bench.peers import FLOOR, PEERS
 from tests.load.bench.results import Results
 from tests.load.bench.work import WORK
@@ -68,7 +72,12 @@ def test_ours_is_compared_with_everybody_else_at_everything(results: Results) ->
 
 def test_the_report_names_machine_contenders_and_work(run: tuple[str, Path], results: Results) -> None:
     printed, _ = run
-    named = (results.machine["processor"], *results.contenders.values(), *results.work.values())
+    named = [
+        results.machine["processor"],
+        *results.contenders.values(),
+        *results.work.values(),
+        *results.notes.values(),
+    ]
     assert not [name for name in named if name not in printed]
 
 
@@ -125,6 +134,43 @@ def test_another_checkout_is_measured_beside_this_one(tmp_path: Path) -> None:
     assert not [cell.error for cell in results.cells if cell.error]
     assert [(one.contender, one.against) for one in results.ratios] == [("ours", "before")]
     assert "from the other checkout" in (LOGS / "before.log").read_text()
+
+
+def test_an_older_checkout_takes_part_in_what_it_has(tmp_path: Path) -> None:
+    older, newer = contenders.before(tmp_path), contenders.before(ROOT)
+    taken = [[work.key for work in WORK if each.takes_part(work.key)] for each in (older, newer)]
+    assert taken[1] == [work.key for work in WORK]
+    assert [key for key in taken[1] if key not in taken[0]] == ["changes-none", "changes-one", "create-key"]
+    assert (older.answers_uid, newer.answers_uid) == (False, True)
+
+
+@pytest.mark.usefixtures("tools")
+async def test_creates_with_keys_have_one_each_that_no_other_request_has(tmp_path: Path) -> None:
+    seen: list[bytes] = []
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with suppress(asyncio.IncompleteReadError, ConnectionError):
+            while True:
+                head = await reader.readuntil(b"\r\n\r\n")
+                seen.append(
+                    await reader.readexactly(int(head.lower().partition(b"content-length: ")[2].split(b"\r")[0]))
+                )
+                keys.append(head.partition(b"Idempotency-Key: ")[2].partition(b"\r")[0])
+                writer.write(b"HTTP/1.1 201 Created\r\ncontent-length: 0\r\n\r\n")
+        writer.close()
+
+    keys: list[bytes] = []
+    user = seed.User("somebody", "token", range(1))
+    plan = tmp_path / "plan"
+    plan.write_text(plans.text(plans.creations(plans.Data([], [user], []))))
+    async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
+        url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        for _ in range(2):
+            load = await wrk.run(url, "keys.lua", plan, seconds=0.1, connections=2)
+            assert load.errors == {}
+    assert {json.loads(body)["title"] for body in seen} == {plans.NEW_TASK["title"]}
+    assert len(keys) == len(set(keys)) > 2
+    assert not [key for key in keys if not re.fullmatch(rb"[0-9a-f]{16}-[0-9]+", key)]
 
 
 def test_a_peer_that_cannot_be_installed_is_left_out_with_one_sentence(

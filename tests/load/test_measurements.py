@@ -49,3 +49,13 @@ def test_the_cost_of_each_layer_is_printed() -> None:
     layers = re.findall(r"^(\S.*?) +[\d.]+ +-?[\d.]+ +[\d.]+$", output, flags=re.MULTILINE)
     assert layers[0] == "uvicorn"
     assert len(layers) == 8
+
+
+def test_growth_prints_what_lists_and_changes_cost_by_the_size_of_the_table_and_of_the_user() -> None:
+    output = printed("growth", "--tasks", "20_000", "--big", "1_000", "--rounds", "1", "--seconds", "0.01")
+    shapes = ("nothing new", "one change", "50 changes", "50, beyond the log", "first page of a copy")
+    for way, tasks in (("statement", "50"), ("statement", "1,000"), ("request", "50"), ("request", "1,000")):
+        for shape in shapes:
+            assert re.search(rf"^{way}, {tasks}: {shape} +\d+\.\d+ +1\.00$", output, flags=re.MULTILINE), output
+    assert len(re.findall(r"^request, .*by cursor +\d+\.\d+", output, flags=re.MULTILINE)) == 12
+    assert output.count("(bound 20: ") == 8

@@ -4,13 +4,12 @@
 """
 
 import asyncio
-from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, ClassVar, Final
 
 import httpx
 import hypothesis
-import pytest
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, precondition, rule, run_state_machine_as_test
 
@@ -19,14 +18,27 @@ from app.db.database import Database
 from app.settings import Settings
 from app.tasks.repository import TaskRepository
 from tests.conftest import random_user
-from tests.processes import NEVER_LIMITED, Server, copied_project
+from tests.processes import Server
 from tests.sync.devices import TASKS, Device
 
 DEVICES: Final = 3
+PATIENCE_SECONDS: Final = 60
+"""On a machine that does other things as well."""
+
 EVERYTHING: Final = timedelta(days=1)
 devices = st.integers(0, DEVICES - 1)
 titles = st.sampled_from(["milk", "bread", "call"])
 places = st.integers(0, 5)
+operations = st.lists(
+    st.tuples(
+        st.sampled_from(["put", "patch", "delete"]),
+        places,
+        st.fixed_dictionaries({"title": titles}, optional={"completed": st.booleans()}),
+        st.sampled_from(["", "by its id", "strict", "new"]),
+    ),
+    min_size=1,
+    max_size=4,
+)
 
 
 class World(RuleBasedStateMachine):
@@ -56,33 +68,68 @@ class World(RuleBasedStateMachine):
         for client in self.clients:
             client.close()
 
-    def uid(self, device: Device, place: int) -> str | None:
-        """One of the tasks that the device knows."""
+    def row(self, device: Device, place: int) -> dict[str, Any] | None:
+        """One of the tasks that the device has."""
         known = sorted(device.rows)
-        return known[place % len(known)] if known else None
+        return device.rows[known[place % len(known)]] if known else None
 
-    @rule(number=devices, title=titles)
-    def create(self, number: int, title: str) -> None:
-        self.devices[number].create(title)
+    @rule(number=devices, title=titles, in_body=st.booleans())
+    def create(self, number: int, title: str, *, in_body: bool) -> None:
+        self.devices[number].create(title, in_body=in_body)
 
-    @rule(number=devices, place=places, title=titles)
-    def edit(self, number: int, place: int, title: str) -> None:
-        if uid := self.uid(self.devices[number], place):
-            self.devices[number].write("PATCH", uid, json={"title": title})
+    @rule(number=devices, place=places, title=titles, method=st.sampled_from(["PATCH", "PUT"]), strict=st.booleans())
+    def edit(self, number: int, place: int, title: str, method: str, *, strict: bool) -> None:
+        """With `strict` only if nobody else has changed the task."""
+        if row := self.row(self.devices[number], place):
+            guard = {"If_Match": f'"{row["revision"]}"'} if strict else {}
+            self.devices[number].write(method, row["uid"], json={"title": title}, **guard)
 
-    @rule(number=devices, place=places, completed=st.booleans())
-    def complete(self, number: int, place: int, *, completed: bool) -> None:
-        if uid := self.uid(self.devices[number], place):
-            self.devices[number].write("PATCH", uid, "/complete", {"completed": completed})
+    @rule(number=devices, place=places, body=st.sampled_from([{"completed": True}, {"completed": False}, None]))
+    def complete(self, number: int, place: int, body: dict[str, bool] | None) -> None:
+        """Without a body it is flipped, and may be flipped back when the request is repeated."""
+        if row := self.row(self.devices[number], place):
+            self.devices[number].write("PATCH", row["id"], "/complete", body)
 
     @rule(number=devices, place=places)
     def delete(self, number: int, place: int) -> None:
-        if uid := self.uid(self.devices[number], place):
-            self.devices[number].write("DELETE", uid)
+        if row := self.row(self.devices[number], place):
+            self.devices[number].write("DELETE", row["uid"])
+
+    @rule(number=devices, place=places)
+    def restore(self, number: int, place: int) -> None:
+        """Of a task that the device knew once, or has still."""
+        if names := self.devices[number].names:
+            self.devices[number].write("POST", names[place % len(names)], "/restore")
+
+    @rule(number=devices, drawn=operations, atomic=st.booleans(), twice=st.booleans())
+    def batch(
+        self, number: int, drawn: list[tuple[str, int, dict[str, Any], str]], *, atomic: bool, twice: bool
+    ) -> None:
+        """It waits to be sent, or is sent at once, and again."""
+        device = self.devices[number]
+        batch: list[dict[str, Any]] = []
+        for op, place, data, how in drawn:
+            if how == "new" or not device.names:
+                batch.append({"op": op, "uid": device.name(), "data": data})
+                continue
+            uid = device.names[-1 - place % len(device.names)]
+            row = device.rows.get(uid, {"id": 2**60, "revision": 0})
+            batch.append({"op": op, **({"id": row["id"]} if how == "by its id" else {"uid": uid}), "data": data})
+            if how == "strict":
+                batch[-1]["base"] = row["revision"]
+        if twice:
+            device.send_all()
+        device.batch(batch, atomic=atomic)
+        if twice:
+            device.send_twice()
 
     @rule(number=devices, lost=st.booleans())
     def send(self, number: int, *, lost: bool) -> None:
         self.devices[number].send_one(lost=lost)
+
+    @rule(number=devices)
+    def send_twice(self, number: int) -> None:
+        self.devices[number].send_twice()
 
     @rule(number=devices)
     def pull_a_page(self, number: int) -> None:
@@ -106,7 +153,7 @@ class World(RuleBasedStateMachine):
     @rule()
     def purge(self) -> None:
         async def remove() -> None:
-            database = Database(self.settings)
+            database = Database(replace(self.settings, database_timeout=PATIENCE_SECONDS))
             async with database.transaction(self.user_id) as session:
                 await TaskRepository(session=session).purge(self.user_id, datetime.now(UTC) + EVERYTHING, 1000)
             await database.close()
@@ -125,7 +172,7 @@ class World(RuleBasedStateMachine):
         """As if the user had very many tasks, or had no longer."""
 
         async def count() -> None:
-            database = Database(self.settings)
+            database = Database(replace(self.settings, database_timeout=PATIENCE_SECONDS))
             async with database.transaction(self.user_id) as session:
                 connection: Any = await session.connection()
                 await connection.exec_driver_sql(
@@ -136,15 +183,8 @@ class World(RuleBasedStateMachine):
         asyncio.run(count())
 
 
-@pytest.fixture(scope="module")
-def url(settings: Settings) -> Iterator[str]:
-    with copied_project() as folder:
-        variables = {"DATABASE_URL": settings.database_url, "BETTER_AUTH_SECRET": settings.better_auth_secret}
-        yield Server(folder, port=None, workers=2, options=(), **NEVER_LIMITED, **variables).serving().url
-
-
-def test_every_copy_ends_as_the_list_of_the_server(url: str, settings: Settings) -> None:
-    World.url, World.settings = url, settings
+def test_every_copy_ends_as_the_list_of_the_server(server: Server, settings: Settings) -> None:
+    World.url, World.settings = server.url, settings
     long = hypothesis.settings.get_current_profile_name() == "long"
     run_state_machine_as_test(
         World,

@@ -59,11 +59,11 @@ def describe_operations(document: Any) -> None:
                 type=[OpenAPIType.STRING, OpenAPIType.NULL],
                 description=f"The client's name for the task ({UID_RULE}), or its id as text. Either this or `id`.",
             ),
-            "id": Schema(type=OR_NULL, format="int64", description="The task's id, without a decimal point."),  # type: ignore[arg-type]  # not in Litestar's list
+            "id": Schema(type=OR_NULL, format="int64", description="The task's id."),  # type: ignore[arg-type]  # not in Litestar's list
             "base": Schema(
                 type=OR_NULL,
                 format="int64",  # type: ignore[arg-type]  # the same
-                description="Refuse it if the task has changed since this revision; without a decimal point.",
+                description="Refuse it if the task has changed since this revision.",
             ),
         }
         if data:

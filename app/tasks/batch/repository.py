@@ -9,8 +9,9 @@ from msgspec import Raw, Struct, json
 from app.db.database import Database
 from app.errors import FieldError
 from app.tasks.batch.errors import BatchConflict
-from app.tasks.batch.folding import Outcome, Plan, Slot, Stored, fold
+from app.tasks.batch.folding import Outcome, Plan, fold
 from app.tasks.batch.schemas import Operation, Status
+from app.tasks.batch.slot import Slot, Stored
 from app.tasks.batch.statements import statements
 from app.tasks.fingerprint import fingerprint
 from app.tasks.one_task import WRITABLE

@@ -53,26 +53,35 @@ def _op(value: str) -> str:
     return value
 
 
+def _whole(value: float | None) -> int | None:
+    """Take 26.0 for 26, as JSON Schema does: some languages write every number so."""
+    if isinstance(value, float):
+        if not value.is_integer():
+            raise ValueError("Must be a whole number")
+        return int(value)
+    return value
+
+
 class Envelope(Body):
     """An operation as far as a batch has to make sense at all."""
 
-    checks: ClassVar[dict[str, Check]] = {"op": _op}
+    checks: ClassVar[dict[str, Check]] = {"op": _op, "id": _whole, "base": _whole}
 
     op: str
     uid: str | None = None
-    id: int | None = None
-    base: int | None = None
+    id: int | float | None = None
+    base: int | float | None = None
     data: Raw = Raw(b"null")
 
     def read(self) -> Operation:
         """Check what it says of the task. Raises MalformedJSON."""
-        op = cast("Op", self.op)
+        op, number, base = cast("Op", self.op), cast("int | None", self.id), cast("int | None", self.base)
         try:
-            key = task_key(self.uid) if self.uid is not None else self.id
+            key = task_key(self.uid) if self.uid is not None else number
         except TaskNotFound:
             return Operation(op, errors=[FieldError("uid", f"Must be {UID_RULE}, or an id")])
         if op == "delete":
-            return Operation(op, key, base=self.base)
+            return Operation(op, key, base=base)
         try:
             values = decode(bytes(self.data), TaskPut if op == "put" else TaskUpdate).present()
         except ValidationFailed as problem:
@@ -80,7 +89,7 @@ class Envelope(Body):
                 FieldError("data" if each.field == "body" else each.field, each.message) for each in problem.errors
             ]
             return Operation(op, key, errors=errors)
-        return Operation(op, key, values, self.base)
+        return Operation(op, key, values, base)
 
 
 class Batch(Body):

@@ -72,6 +72,7 @@ def main(
             options=options,
             contenders={contender.key: contender.title for contender in chosen},
             work={item.key: item.title for item in work},
+            notes={item.key: item.note for item in work if item.note},
             summaries=results.summaries(cells),
             ratios=results.ratios(cells),
             cells=cells,

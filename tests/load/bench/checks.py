@@ -7,8 +7,9 @@ from typing import Any, Final
 import asyncpg
 import httpx
 
-from tests.load.bench.plans import FILTERED, NEW_TASK, PAGE, Data
-from tests.load.bench.seed import User
+from tests.load.bench.contenders import Contender
+from tests.load.bench.plans import FILTERED, NEW_TASK, NOTHING_NEW, ONE_IS_NEW, PAGE, Data
+from tests.load.bench.seed import REVISION, User
 
 COMPARED: Final = ("id", "uid", "user_id", "title", "description", "tags", "completed", "due_date")
 PENDING_WORK: Final = "AND NOT completed AND tags @> ARRAY['work']"
@@ -22,17 +23,18 @@ class Exchange:
     """Speaks with one contender, and with the database about what it should have answered."""
 
     def __init__(
-        self, client: httpx.AsyncClient, connection: asyncpg.Connection, data: Data, *, conditional: bool
+        self, client: httpx.AsyncClient, connection: asyncpg.Connection, data: Data, contender: Contender
     ) -> None:
         self.client = client
         self.connection = connection
         self.data = data
-        self.conditional = conditional
+        self.contender = contender
 
     async def ask(
-        self, method: str, path: str, user: User, status: HTTPStatus, body: Any = None, tag: str | None = None
+        self, method: str, path: str, user: User, status: HTTPStatus, body: Any = None, **more: str
     ) -> httpx.Response:
-        headers = {"Authorization": f"Bearer {user.token}"} | ({"If-None-Match": tag} if tag else {})
+        """Send a request; `more` are headers, with _ for -."""
+        headers = {"Authorization": f"Bearer {user.token}"} | {n.replace("_", "-"): value for n, value in more.items()}
         response = await self.client.request(method, path, headers=headers, json=body)
         if response.status_code != status:
             raise WrongAnswerError(f"{method} {path}: {response.status_code} {response.text[:200]}")
@@ -48,7 +50,10 @@ class Exchange:
 
     async def same(self, answer: Any, user: User, condition: str = "") -> None:
         """Compare tasks with those that the database has, in its order."""
-        if [_read(task) for task in answer] != await self.stored(user, condition):
+        stored = await self.stored(user, condition)
+        if not self.contender.answers_uid:
+            answer = [task | {"uid": row["uid"]} for task, row in zip(answer, stored, strict=False)]
+        if [_read(task) for task in answer] != stored:
             raise WrongAnswerError(f"not the tasks of {user.id}: {str(answer)[:200]}")
 
 
@@ -73,13 +78,35 @@ async def lists(exchange: Exchange) -> None:
 async def conditional_lists(exchange: Exchange) -> None:
     """Those who know conditional requests answer 304 without a body, the others the whole list."""
     user = exchange.data.readers[-1]
-    if not exchange.conditional:
+    if not exchange.contender.conditional:
         await lists(exchange)
         return
     tag = (await exchange.ask("GET", user.path + PAGE, user, HTTPStatus.OK)).headers["ETag"]
-    response = await exchange.ask("GET", user.path + PAGE, user, HTTPStatus.NOT_MODIFIED, tag=tag)
+    response = await exchange.ask("GET", user.path + PAGE, user, HTTPStatus.NOT_MODIFIED, If_None_Match=tag)
     _require(not response.content, "a 304 with a body")
-    await exchange.ask("GET", user.path + PAGE, user, HTTPStatus.OK, tag='"1"')
+    await exchange.ask("GET", user.path + PAGE, user, HTTPStatus.OK, If_None_Match='"1"')
+
+
+async def nothing_new(exchange: Exchange) -> None:
+    """Those who tell no changes are asked for the whole list."""
+    if not exchange.contender.syncs:
+        await lists(exchange)
+        return
+    user = exchange.data.readers[-1]
+    answer = (await exchange.ask("GET", user.path + NOTHING_NEW, user, HTTPStatus.OK)).json()
+    _require(answer == {"changes": [], "revision": REVISION, "next": None}, "something new")
+
+
+async def one_is_new(exchange: Exchange) -> None:
+    """The same."""
+    if not exchange.contender.syncs:
+        await lists(exchange)
+        return
+    user = exchange.data.readers[-1]
+    answer = (await exchange.ask("GET", user.path + ONE_IS_NEW, user, HTTPStatus.OK)).json()
+    _require((answer["revision"], answer["next"]) == (REVISION, None), "another revision")
+    _require(len(answer["changes"]) == 1, "not one change")
+    await exchange.same(answer["changes"], user, f"AND revision > {REVISION - 2}")
 
 
 async def filtered_lists(exchange: Exchange) -> None:
@@ -101,6 +128,19 @@ async def creations(exchange: Exchange) -> None:
     task = (await exchange.ask("POST", user.path, user, HTTPStatus.CREATED, NEW_TASK)).json()
     _require(task["title"] == NEW_TASK["title"] and task["tags"] == NEW_TASK["tags"], "another task than was sent")
     await exchange.same([task], user, f"AND id = {int(task['id'])}")
+
+
+async def keyed_creations(exchange: Exchange) -> None:
+    """A key that was used already names its task; those who know no keys create another one."""
+    await creations(exchange)
+    user = exchange.data.writers[-1]
+    key = {"Idempotency_Key": "checked-before-measured"}
+    first, again = [
+        (await exchange.ask("POST", user.path, user, HTTPStatus.CREATED, NEW_TASK, **key)).json() for _ in range(2)
+    ]
+    _require((first == again) == exchange.contender.syncs, "another number of tasks than there should be")
+    for task in (first, again):
+        await exchange.same([task], user, f"AND id = {int(task['id'])}")
 
 
 async def patches(exchange: Exchange) -> None:

@@ -25,6 +25,8 @@ END_SECONDS: Final = 10
 OURS: Final = "ours"
 OURS_COLD: Final = "ours-cold"
 LISTS: Final = frozenset({"list", "filtered"})
+CHANGES: Final = frozenset({"changes-none", "changes-one"})
+KEYED: Final = frozenset({"create-key"})
 COMMAND: Final = (sys.executable, "-m", "litestar", "--app", "app.asgi:create_app", "run", "--wc")
 
 
@@ -39,8 +41,17 @@ class Contender:
     conditional: bool = False
     """Whether it answers If-None-Match with 304; the others answer as if it were not there."""
 
+    syncs: bool = False
+    """Whether it tells changes and knows keys of creates; the others are asked for what comes nearest."""
+
+    answers_uid: bool = True
+    """Whether its tasks have the member."""
+
     work: frozenset[str] | None = None
     """The keys of the work items that it takes part in, where these are not all."""
+
+    lacks: frozenset[str] = frozenset()
+    """The keys of those that it cannot take part in."""
 
     constant: bool = False
     """Whether it answers everything with the same, so that there is nothing to check."""
@@ -49,7 +60,7 @@ class Contender:
     """Provides what it needs beside the environment of the peers. Raises MissingToolError."""
 
     def takes_part(self, work: str) -> bool:
-        return self.work is None or work in self.work
+        return work not in self.lacks and (self.work is None or work in self.work)
 
 
 @dataclass(frozen=True)
@@ -73,14 +84,26 @@ def ours(workers: int = 1, *, cached: bool = True) -> Contender:
         (*COMMAND, str(workers)),
         {} if cached else {"LIST_CACHE_BYTES": "0"},
         conditional=True,
+        syncs=True,
         work=None if cached else LISTS,
     )
 
 
 def before(checkout: Path) -> Contender:
-    """Return this service as another checkout has it, with the same packages."""
+    """Return this service as another checkout has it, with the same packages; an older one lacks what is newer."""
     variables = {"PYTHONPATH": str(checkout.resolve())}
-    return Contender("before", "this service before", (*COMMAND, "1"), variables, conditional=True)
+    tasks = checkout / "app" / "tasks"
+    has_changes, has_keys = (tasks / "changes").is_dir(), (tasks / "fingerprint.py").is_file()
+    return Contender(
+        "before",
+        "this service before",
+        (*COMMAND, "1"),
+        variables,
+        conditional=True,
+        syncs=has_changes or has_keys,
+        answers_uid=has_keys,
+        lacks=frozenset().union(() if has_changes else CHANGES, () if has_keys else KEYED),
+    )
 
 
 @asynccontextmanager

@@ -89,11 +89,12 @@ class Meter:
 
     async def _plan(self, work: Work, running: Running, connection: asyncpg.Connection) -> Path:
         """Check the contender's answer, then write what it will be asked."""
-        requests = work.plan(self._data)
+        plan = work.plan if work.nearest is None or running.contender.syncs else work.nearest
+        requests = plan(self._data)
         if running.contender.constant:
             return _written(work, requests)
         async with httpx.AsyncClient(base_url=running.url) as client:
-            exchange = Exchange(client, connection, self._data, conditional=running.contender.conditional)
+            exchange = Exchange(client, connection, self._data, running.contender)
             await work.check(exchange)
             if work.key == CONDITIONAL and running.contender.conditional:
                 requests = plans.conditional_lists(self._data, await self._tags(client))

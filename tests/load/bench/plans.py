@@ -6,13 +6,17 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from tests.load.bench.seed import TASKS_PER_USER, User
+from tests.load.bench.seed import REVISION, TASKS_PER_USER, User
 
 PAGE: Final = f"?limit={TASKS_PER_USER}"
 FILTERED: Final = f"?status=pending&tag=work&limit={TASKS_PER_USER}"
 TASKS_PER_PLAN: Final = 10
 MIXED_REQUESTS: Final = 6000
 WRITES_IN_TEN: Final = 1
+NOTHING_NEW: Final = f"/changes?since={REVISION}"
+ONE_IS_NEW: Final = f"/changes?since={REVISION - 2}"
+"""The newest task has the revision between the two."""
+
 ANY_TAG: Final = '"1"'
 NEW_TASK: Final = {
     "title": "Write down what was agreed on",
@@ -60,6 +64,12 @@ def conditional_lists(data: Data, tags: Mapping[str, str]) -> Iterator[Request]:
     """Ask for the lists that `tags` names by user; those who have no tags get one that means nothing to them."""
     for user in data.readers:
         yield Request("GET", user.path + PAGE, user, tag=tags.get(user.id, ANY_TAG))
+
+
+def changes(data: Data, since: str) -> Iterator[Request]:
+    """Ask as clients do that sync: from the revision that they have come to, without If-None-Match."""
+    for user in data.readers:
+        yield Request("GET", user.path + since, user)
 
 
 def filtered_lists(data: Data) -> Iterator[Request]:

@@ -27,7 +27,8 @@ def _machine(results: Results) -> Iterator[str]:
 def _figures(results: Results) -> Iterator[str]:
     yield "\nMedians over the rounds; processor time and memory of all processes, per request"
     for work, title in results.work.items():
-        yield f"\n{title}\n{FIGURES}"
+        note = f" ({results.notes[work]})" if work in results.notes else ""
+        yield f"\n{title}{note}\n{FIGURES}"
         for one in results.summaries:
             if one.work != work or one.percent is not None:
                 continue

@@ -74,6 +74,9 @@ class Results(Struct, frozen=True):
     options: dict[str, Any]
     contenders: dict[str, str]
     work: dict[str, str]
+    notes: dict[str, str]
+    """What is to be said about the work of some contenders, by work item."""
+
     summaries: list[Summary]
     ratios: list[Ratio]
     cells: list[Cell]

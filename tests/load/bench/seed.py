@@ -18,12 +18,14 @@ WRITERS: Final = 100
 MIXED: Final = 2000
 PREFIXES: Final = {"reader": READERS, "writer": WRITERS, "mixed": MIXED}
 TOKEN_SECONDS: Final = 24 * 3600
+REVISION: Final = 1_795_000_000_000_000
+"""Of each user; the tasks have those below, the newest one the next."""
 
-USERS: Final = """
+USERS: Final = f"""
 INSERT INTO users (id, revision, floor)
-SELECT $1 || number, 1795000000000000, 0 FROM generate_series(0, $2::int - 1) number
+SELECT $1 || number, {REVISION}, 0 FROM generate_series(0, $2::int - 1) number
 """
-TASKS: Final = """
+TASKS: Final = f"""
 INSERT INTO tasks
   (user_id, id, uid, title, description, priority, tags, due_date, completed, revision, created_at, updated_at)
 OVERRIDING SYSTEM VALUE
@@ -36,7 +38,7 @@ SELECT $1 || number,
        CASE WHEN place % 2 = 0 THEN ARRAY['home'] ELSE ARRAY['work', 'urgent'] END,
        CASE WHEN place % 4 = 0 THEN timestamptz '2027-01-01' + place * interval '1 hour' END,
        place % 5 = 0,
-       1795000000000000 - place,
+       {REVISION} - place,
        timestamptz '2026-11-01' + (number * 50 + place) * interval '1 second',
        timestamptz '2026-11-01' + (number * 50 + place) * interval '1 second'
 FROM generate_series(0, $2::int - 1) number, generate_series(1, $4::int) place

@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from app.errors import FieldError
-from app.tasks.batch.folding import Stored
 from app.tasks.batch.schemas import Operation
+from app.tasks.batch.slot import Stored
 
 
 @dataclass
@@ -28,15 +28,21 @@ def rows_of(stored: Iterable[Stored]) -> list[Row]:
 
 
 class Model:
-    """Applies operations to rows; `statuses` has what became of each, `rows` what is there then."""
+    """Applies operations to rows; `statuses` has what became of each, `rows` what is there then.
 
-    def __init__(self, rows: Sequence[Row], operations: Sequence[Operation], *, atomic: bool) -> None:
+    Without `repeats` it does not ask whether they have been applied before.
+    """
+
+    def __init__(
+        self, rows: Sequence[Row], operations: Sequence[Operation], *, atomic: bool, repeats: bool = True
+    ) -> None:
         self.before = deepcopy(list(rows))
         self.rows = deepcopy(list(rows))
         self.statuses: list[str] = []
-        done = self._done(operations)
+        done = self._done(operations) if repeats else []
+        told = self._told(operations, done) if repeats else {}
         for operation in operations:
-            self.statuses.append(self._status(operation, done))
+            self.statuses.append(told.get(id(operation)) or self._status(operation, done))
         if atomic and set(self.statuses) - {"ok"}:
             self.rows = deepcopy(self.before)
 
@@ -48,15 +54,44 @@ class Model:
     def _find(self, key: Any) -> Row | None:
         return next((row for row in self.rows if key in (row.id, row.uid)), None)
 
-    def _done(self, operations: Sequence[Operation]) -> list[Any]:
-        """The tasks that their operations, carried out at any cost, leave as they are."""
+    def _groups(self, operations: Sequence[Operation]) -> dict[Any, list[Operation]]:
         groups: dict[Any, list[Operation]] = {}
         for operation in operations:
             if operation.key is not None and not operation.errors:
                 row = self._find(operation.key)
                 groups.setdefault(operation.key if row is None else row.id, []).append(operation)
+        return groups
+
+    def _told(self, operations: Sequence[Operation], done: Sequence[Any]) -> dict[int, str]:
+        """What became of operations that have made a task of an earlier state what it is, some of them refused then.
+
+        It may have been there or not, deleted or not, at any revision up to now.
+        """
+        told: dict[int, str] = {}
+        for name, group in self._groups(operations).items():
+            row = self._find(name)
+            if row is None or name in done or all(each.base is None for each in group):
+                continue
+            if not Model([row], group, atomic=False, repeats=False).written:
+                continue
+            assert row.revision is not None
+            earlier = [
+                [Row(row.id, row.uid, revision, dict(row.values), deleted)]
+                for revision in range(row.revision + 1)
+                for deleted in (False, True)
+            ]
+            absent: list[list[Row]] = [[]] if all(isinstance(each.key, str) for each in group) else []
+            for rows in [*absent, *earlier]:
+                model = Model(rows, group, atomic=False, repeats=False)
+                if [each.contents for each in model.rows] == [row.contents]:
+                    told |= {id(each): status for each, status in zip(group, model.statuses, strict=True)}
+                    break
+        return told
+
+    def _done(self, operations: Sequence[Operation]) -> list[Any]:
+        """The tasks that their operations, carried out at any cost, leave as they are."""
         done = []
-        for name, group in groups.items():
+        for name, group in self._groups(operations).items():
             row = self._find(name)
             contents = None if row is None else (row.values, row.deleted)
             was = deepcopy(contents)

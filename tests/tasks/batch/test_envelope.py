@@ -47,6 +47,20 @@ async def test_what_makes_no_sense_is_refused_as_a_whole(
     assert (await client.get(TASKS)).json() == []
 
 
+async def test_a_whole_number_may_be_written_with_a_decimal_point_and_no_other_may(client: httpx.AsyncClient) -> None:
+    task = (await client.post(TASKS, json={"title": "x"})).json()
+    numbers = {"id": float(task["id"]), "base": float(task["revision"])}
+    assert ".0" in json.dumps(numbers)
+    answer = await send(client, {"op": "patch", **numbers, "data": {"title": "y"}})
+    assert (answer.status_code, answer.json()["results"][0]["task"]["title"]) == (200, "y")
+    again = await send(client, {"op": "patch", **numbers, "data": {"title": "z"}})
+    assert (again.status_code, again.json()["code"]) == (409, "batch_conflict")
+    assert (await send(client, {"op": "delete", "id": 1e300})).status_code == 200
+    for number in (task["id"] + 0.5, True):
+        refused = await send(client, {"op": "delete", "id": number, "base": number})
+        assert [error["field"] for error in refused.json()["errors"]] == ["operations.0.id", "operations.0.base"]
+
+
 @pytest.mark.parametrize(
     "text", ['{"operations": [{]}', '{"operations": [{"op": "put", "uid": "abcdefgh", "data": {"title": "\\x"}}]}']
 )

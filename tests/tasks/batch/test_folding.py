@@ -5,8 +5,9 @@ from collections.abc import Sequence
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.tasks.batch.folding import Plan, Stored, fold
+from app.tasks.batch.folding import Plan, fold
 from app.tasks.batch.schemas import Operation
+from app.tasks.batch.slot import Stored
 from tests.tasks.batch.model import BROKEN, Model, Row, rows_of
 
 UIDS = ["task-one", "task-two", "task-six"]
@@ -66,6 +67,28 @@ def test_an_atomic_batch_that_comes_again_is_fine_and_writes_nothing(
     again = fold(operations, after(first, stored), atomic=True)
     assert again.writes == []
     assert first.refused or {outcome.status for outcome in again.outcomes} <= {"ok"}
+
+
+@given(stored=stores(), operations=OPERATIONS)
+def test_a_batch_of_which_a_part_was_refused_writes_nothing_when_it_comes_again(
+    stored: list[Stored], operations: list[Operation]
+) -> None:
+    first = fold(operations, stored, atomic=False)
+    assert fold(operations, after(first, stored), atomic=False).writes == []
+
+
+def test_what_was_created_and_deleted_and_could_not_be_changed_stays_deleted_when_it_comes_again() -> None:
+    operations = [
+        Operation("put", "task-one", {"title": "a", "completed": False}),
+        Operation("delete", "task-one", base=0),
+        Operation("patch", "task-one", {"title": "b"}),
+    ]
+    first = fold(operations, [], atomic=False)
+    assert [slot.deleted for slot in first.writes] == [True]
+    again = fold(operations, after(first, []), atomic=False)
+    assert again.writes == []
+    told = [[outcome.status for outcome in plan.outcomes] for plan in (first, again)]
+    assert told == [["ok", "ok", "missing"]] * 2
 
 
 @given(stored=stores(), operations=st.lists(VALID, max_size=8))
