@@ -21,6 +21,9 @@ from app.db.observation import Observer
 from app.db.slow_log import SlowLog
 from app.docs import assets, page
 from app.errors import codes, respond
+from app.events.controller import EventsController
+from app.events.hub import Hub
+from app.events.polling import Poller
 from app.http import openapi
 from app.http.body import StrictRequest
 from app.http.cross_origin import CrossOrigin
@@ -61,16 +64,19 @@ def create_app(settings: Settings | None = None) -> Litestar:
     metrics = _metrics(settings)
     observers = [*_observers(settings, metrics), *telemetry.observers]
     database = Database(settings, observers)
+    hub = Hub(settings)
+    poller = Poller(database, hub)
     tasks = TaskStore(
         database,
+        moved=hub.moved,
         priority_names=settings.priority_names,
         cache_bytes=settings.list_cache_bytes,
         compress=settings.compress_lists,
         envelope=settings.list_envelope,
     )
     changes = ChangeFeed(database, priority_names=settings.priority_names, compress=settings.compress_lists)
-    batches = BatchStore(database, priority_names=settings.priority_names)
-    users = UserStore(database, priority_names=settings.priority_names)
+    batches = BatchStore(database, priority_names=settings.priority_names, moved=hub.moved)
+    users = UserStore(database, priority_names=settings.priority_names, erased=hub.erased)
     verifier = TokenVerifier(settings, database)
     limiter = RateLimiter(settings)
     bearer = BearerToken(verifier, limiter)
@@ -89,6 +95,7 @@ def create_app(settings: Settings | None = None) -> Litestar:
             ChangesController,
             Router("", route_handlers=[BatchController], request_max_body_size=settings.max_batch_bytes),
             UserController,
+            EventsController,
             health.service,
             health.health,
             health.ready,
@@ -97,13 +104,14 @@ def create_app(settings: Settings | None = None) -> Litestar:
         ],
         dependencies={
             "batches": Provide(lambda: batches, use_cache=True, sync_to_thread=False),
+            "hub": Provide(lambda: hub, use_cache=True, sync_to_thread=False),
             "changes": Provide(lambda: changes, use_cache=True, sync_to_thread=False),
             "tasks": Provide(lambda: tasks, use_cache=True, sync_to_thread=False),
             "users": Provide(lambda: users, use_cache=True, sync_to_thread=False),
         },
         middleware=[bearer],
-        on_startup=[limiter.open, *telemetry.on_startup],
-        on_shutdown=[database.close, limiter.close, *telemetry.on_shutdown, logs.STDOUT.finish],
+        on_startup=[limiter.open, poller.start, *telemetry.on_startup],
+        on_shutdown=[poller.stop, database.close, limiter.close, *telemetry.on_shutdown, logs.STDOUT.finish],
         exception_handlers={HTTPException: respond, Exception: respond},
         request_class=StrictRequest,
         request_max_body_size=settings.max_body_bytes,

@@ -27,6 +27,9 @@ NEVER_REACHED = Limit(100_000_000, 60)
 
 hypothesis.settings.register_profile("long", max_examples=5000)
 
+STREAM = "/api/{user_id}/events"
+"""The route whose answer has no end, for tests that ask all routes and wait for their answers."""
+
 SENSITIVE: set[str] = set()
 """Every secret and token that the fixtures below hand out."""
 
@@ -124,8 +127,8 @@ async def app(settings: Settings) -> AsyncIterator[Litestar]:
         yield app
 
 
-def client_of(app: Litestar, settings: Settings, user_id: str) -> httpx.AsyncClient:
-    token = mint(settings, user_id, 3600)
+def client_of(app: Litestar, settings: Settings, user_id: str, seconds: int = 3600) -> httpx.AsyncClient:
+    token = mint(settings, user_id, seconds)
     SENSITIVE.add(token)
     return httpx.AsyncClient(
         transport=httpx.ASGITransport(app),  # type: ignore[arg-type]  # Litestar's scopes are TypedDicts

@@ -9,7 +9,7 @@ from litestar import Litestar
 from litestar.routes import HTTPRoute
 
 from app import errors
-from app.http.answers import ASKED_PATH
+from app.http.answers import ASKED_PATH, HEAD_ONLY
 from app.http.cross_origin import CrossOrigin, is_preflight
 from app.http.dispatch import Check, Table
 from app.http.exchange import Exchange, Layer, with_head
@@ -107,6 +107,7 @@ class Outermost:
             inner["state"][ASKED_PATH] = scope["path"]
         if scope["method"] == "HEAD":
             inner = {**inner, "method": "GET"}
+            scope["state"][HEAD_ONLY] = True
         exchange = Exchange(self._layer, inner, send, scope["method"])
         try:
             call = self._table.find(inner) if self._table else None
