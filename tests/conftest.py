@@ -34,7 +34,7 @@ SENSITIVE: set[str] = set()
 """Every secret and token that the fixtures below hand out."""
 
 
-TOGETHER = ("tests/auth/better_auth/", "tests/frontend/", "tests/load/")
+TOGETHER = ("tests/auth/better_auth/", "tests/frontend/", "tests/load/", "tests/web/")
 """Folders whose tests install something once, or would load the machine for each other."""
 
 

@@ -10,24 +10,25 @@ const api = `http://127.0.0.1:${API_PORT}`;
 const project = new URL("../../../", import.meta.url);
 const env = { BETTER_AUTH_URL: address, MIGRATE_ON_START: "true", ...process.env };
 const running = new Set();
+let ended = false;
 
 function end() {
+  if (ended) return;
+  ended = true;
   for (const child of running) child.kill("SIGTERM");
-  running.clear();
 }
 
 function start(command, args, options) {
-  const child = spawn(command, args, { stdio: "inherit", env, ...options });
+  // detached from the terminal, whose Ctrl-C would reach the service beside our own signal, and cut its ending short
+  const child = spawn(command, args, { stdio: "inherit", env, detached: true, ...options });
   running.add(child);
   child.on("error", ({ message }) => console.error(message));
-  child.on("close", () => running.has(child) && end()); // two of the three are of no use
+  child.on("close", end); // two of the three are of no use
 }
 
 async function answers(url) {
-  while (!(await fetch(url).then((answer) => answer.ok, () => false))) {
-    if (running.size === 0) process.exit(1);
-    await sleep(100);
-  }
+  while (!ended && !(await fetch(url).then((answer) => answer.ok, () => false))) await sleep(100);
+  if (ended) process.exit(1);
 }
 
 process.on("SIGINT", end).on("SIGTERM", end);

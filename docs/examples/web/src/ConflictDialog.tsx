@@ -17,7 +17,7 @@ export function ConflictDialog({ conflict: { seen, changes, now }, onResolve }: 
       <p>“{seen.title}” was changed elsewhere while you changed it here. Which version shall stay?</p>
       <form method="dialog" className="versions">
         <Version name="Yours" version={{ ...now, ...changes }} other={now} />
-        <Version name="The other device’s" version={now} other={{ ...now, ...changes }} />
+        <Version name="The other device" version={now} other={{ ...now, ...changes }} />
         <button value="mine" className="primary">
           Keep mine
         </button>

@@ -15,11 +15,11 @@ export function Status({ connected }: { connected: boolean }) {
     return () => removeEventListener("beforeunload", warn);
   }, [waiting]);
 
-  const changes = waiting === 1 ? "1 change waits" : `${waiting} changes wait`;
+  const waits = waiting === 0 ? "" : waiting === 1 ? ", 1 change waits" : `, ${waiting} changes wait`;
   const state = !online ? "offline" : connected ? "live" : "connecting";
   return (
     <p className={`status ${state}`} role="status">
-      {!online ? (waiting ? `Offline, ${changes}` : "Offline") : connected ? "Live" : "Connecting…"}
+      {!online ? `Offline${waits}` : connected ? "Live" : `Connecting${waits || "…"}`}
     </p>
   );
 }

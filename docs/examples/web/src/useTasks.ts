@@ -65,10 +65,10 @@ export function useTasks() {
       if (client.isMutating() === 1) void client.invalidateQueries({ queryKey: KEY });
     },
   };
-  // an answer that is on its way would take the change off the screen again
   const first = (change: () => void, notice?: Notice) => {
+    void client.cancelQueries({ queryKey: KEY }); // an answer on its way would take the change off the screen again
+    change();
     setNotice(notice);
-    return client.cancelQueries({ queryKey: KEY }).then(change);
   };
   const failed = (what: string) => (error: Error) => setNotice({ text: `${what}: ${error.message}` });
 

@@ -13,10 +13,11 @@ function daysUntil(due: string): number {
 
 export const isOverdue = ({ due_date, completed }: Fields) => !completed && due_date !== null && daysUntil(due_date) < 0;
 
-/** Today, tomorrow, Fri, 4 Dec, … */
+/** Today, tomorrow, Fri 4 Dec, or 4 Dec 2031 */
 export function dayOf(due: string): string {
   const days = daysUntil(due);
   if (Math.abs(days) <= 1) return new Intl.RelativeTimeFormat("en", { numeric: "auto" }).format(days, "day");
-  const form = { weekday: "short", day: "numeric", month: "short", timeZone: "UTC" } as const;
+  const day = { day: "numeric", month: "short", timeZone: "UTC" } as const;
+  const form = Math.abs(days) < 300 ? ({ ...day, weekday: "short" } as const) : ({ ...day, year: "numeric" } as const);
   return new Intl.DateTimeFormat("en-GB", form).format(Date.parse(dateOf(due)));
 }
