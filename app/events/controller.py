@@ -1,3 +1,5 @@
+from typing import Final
+
 from litestar import Controller, get
 from litestar.di import NamedDependency
 
@@ -8,11 +10,14 @@ from app.events.response import MEDIA_TYPE, StreamResponse
 from app.events.stream import EventStream
 from app.http.body import StrictRequest
 
+ROUTE: Final = "/api/{user_id}/events"
+"""As logs and metrics have it."""
+
 
 class EventsController(Controller):
     """The caller's changes as they happen."""
 
-    path = "/api/{user_id:str}/events"
+    path = ROUTE.replace("user_id", "user_id:str")
     tags = ["tasks"]  # noqa: RUF012 - Litestar reads it from the class
 
     @get(media_type=MEDIA_TYPE, **openapi.EVENTS)
