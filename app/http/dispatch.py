@@ -160,7 +160,7 @@ class Table:
 
 
 def _can_call(handler: HTTPRouteHandler, route: HTTPRoute, middleware: int) -> bool:
-    """Tell whether a handler's answer is ready, or sends itself, needs nothing that is not known here, and adds no layer."""
+    """Tell whether a handler's answer is ready, or sends itself, asks for nothing unknown here, and adds no layer."""
     described = handler.parsed_fn_signature
     known = {"request", "data", *route.path_parameters, *_fixed(handler)}
     own = (
