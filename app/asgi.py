@@ -4,8 +4,9 @@ import gc
 import os
 import signal
 import threading
+from http import HTTPStatus
 from multiprocessing import parent_process
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from litestar import Litestar, Router
 from litestar.datastructures import State
@@ -21,14 +22,14 @@ from app.db.observation import Observer
 from app.db.slow_log import SlowLog
 from app.docs import assets, page
 from app.errors import codes, respond
-from app.events.controller import EventsController
+from app.events.controller import ROUTE, EventsController
 from app.events.hub import Hub
 from app.events.polling import Poller
 from app.http import openapi
 from app.http.body import StrictRequest
 from app.http.cross_origin import CrossOrigin
 from app.http.outermost import Application
-from app.metrics import families
+from app.metrics.readings import show, show_events
 from app.metrics.worker import WorkerMetrics
 from app.origins import Origins
 from app.ratelimit.limiter import RateLimiter
@@ -48,6 +49,9 @@ from app.users.controller import UserController
 from app.users.openapi import name_priorities
 from app.users.repository import UserStore
 
+if TYPE_CHECKING:
+    from app.events.shared import SharedEvents
+
 EXPOSED: Final = [
     *("ETag", "Idempotent-Replayed", "Link", "Location", "RateLimit", "RateLimit-Policy", "Retry-After"),
     "X-Request-Id",
@@ -66,17 +70,19 @@ def create_app(settings: Settings | None = None) -> Litestar:
     database = Database(settings, observers)
     hub = Hub(settings)
     poller = Poller(database, hub)
+    shared = _shared(settings, hub, poller)
+    told: Hub | SharedEvents = shared or hub
     tasks = TaskStore(
         database,
-        moved=hub.moved,
+        moved=told.moved,
         priority_names=settings.priority_names,
         cache_bytes=settings.list_cache_bytes,
         compress=settings.compress_lists,
         envelope=settings.list_envelope,
     )
     changes = ChangeFeed(database, priority_names=settings.priority_names, compress=settings.compress_lists)
-    batches = BatchStore(database, priority_names=settings.priority_names, moved=hub.moved)
-    users = UserStore(database, priority_names=settings.priority_names, erased=hub.erased)
+    batches = BatchStore(database, priority_names=settings.priority_names, moved=told.moved)
+    users = UserStore(database, priority_names=settings.priority_names, erased=told.erased)
     verifier = TokenVerifier(settings, database)
     limiter = RateLimiter(settings)
     bearer = BearerToken(verifier, limiter)
@@ -120,8 +126,12 @@ def create_app(settings: Settings | None = None) -> Litestar:
         logging_config=None,
         debug=False,
     )
+    if shared:
+        app.on_startup.append(shared.start)
+        app.on_shutdown.insert(0, shared.stop)
     if metrics:
-        _show(metrics, database, tasks, bearer, limiter)
+        show(metrics, database, tasks, bearer, limiter)
+        show_events(metrics, hub, shared)
         app.on_startup.append(metrics.start)
         app.on_shutdown.append(metrics.stop)
     openapi.finish(app)
@@ -136,32 +146,26 @@ def create_app(settings: Settings | None = None) -> Litestar:
 def _metrics(settings: Settings) -> WorkerMetrics | None:
     """Return what counts, where `litestar run` answers Prometheus."""
     if settings.metrics_port and settings.prometheus_multiproc_dir:
-        return WorkerMetrics(settings.prometheus_multiproc_dir, codes())
+        return WorkerMetrics(settings.prometheus_multiproc_dir, codes(), [("GET", ROUTE, HTTPStatus.OK)])
     return None
+
+
+def _shared(settings: Settings, hub: Hub, poller: Poller) -> "SharedEvents | None":
+    """Return what tells all workers of writes, where there is a server for that."""
+    if not settings.events_url:
+        return None
+    from app.events.shared import SharedEvents  # noqa: PLC0415 - the client takes half a second to import
+
+    shared = SharedEvents(settings.events_url, hub, poller.catch_up)
+    poller.others_tell = lambda: shared.up
+    poller.doubt = shared.doubt
+    return shared
 
 
 def _observers(settings: Settings, metrics: WorkerMetrics | None) -> list[Observer]:
     """Return who is told of what the database was asked."""
     observers: list[Observer] = [metrics.observer] if metrics else []
     return [*observers, SlowLog(settings.slow_query_ms)] if settings.slow_query_ms else observers
-
-
-def _show(
-    metrics: WorkerMetrics, database: Database, tasks: TaskStore, bearer: BearerToken, limiter: RateLimiter
-) -> None:
-    """Show what the parts of the application count by themselves, wherever that costs a request nothing."""
-    metrics.follow(families.LIST_CACHE, tasks.cache.results)
-    metrics.follow(families.TOKENS, bearer.verdicts)
-    metrics.follow(families.KEY_FETCHES, bearer.verifier.key_fetches)
-    metrics.follow(families.RATE_LIMITED, limiter.refused)
-    connections, turns = database.connections, database.connections.turns
-    metrics.show(families.CONNECTIONS, lambda: turns.taken, "used")
-    metrics.show(families.CONNECTIONS, lambda: max(0, connections.open - turns.taken), "idle")
-    metrics.show(families.CONNECTIONS_LIMIT, lambda: turns.size)
-    metrics.show(families.REQUESTS_WAITING, lambda: turns.waiting)
-    metrics.show(families.REFUSED, lambda: turns.refused, "queue_full")
-    metrics.show(families.REFUSED, lambda: database.waiting.refused, "user_queue_full")
-    metrics.show(families.LIST_CACHE_BYTES, lambda: tasks.cache.size)
 
 
 def worker() -> Litestar:

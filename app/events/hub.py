@@ -29,7 +29,8 @@ class Hub:
         self._sweeper: asyncio.TimerHandle | None = None
         self.open = 0
         """How many streams there are."""
-        self.counts = {"opened": 0, "expired": 0}
+        self.opened = 0
+        """How many there have been."""
         self.refused = {TooManyStreams.code: 0, StreamsFull.code: 0}
         """How often a stream was refused, by the code of the problem."""
 
@@ -55,6 +56,7 @@ class Hub:
         streams = self._streams.setdefault(stream.user_id, [])
         streams.append(stream)
         self.open += 1
+        self.opened += 1
         if self._sweeper is None:
             self._sweeper = loop.call_later(SWEEP_SECONDS, self._sweep, loop)
         try:

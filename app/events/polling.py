@@ -11,11 +11,12 @@ from typing import Final
 import structlog
 
 from app.db.database import Database
-from app.db.failures import description
+from app.db.failures import AnswerLost, description
 from app.db.statement import Statement
 from app.events.hub import Hub
 
 POLL_SECONDS: Final = 2.0
+SELDOM_SECONDS: Final = 30.0
 AWAKE_SECONDS: Final = 60.0
 """How long after the worker's last other statement, or a change that it saw, it goes on asking."""
 
@@ -29,12 +30,17 @@ logger = structlog.get_logger("app.events")
 
 
 class Poller:
-    """Asks every POLL_SECONDS, unless `interval` says otherwise at that moment."""
+    """Asks every POLL_SECONDS, or seldom where `others_tell`: then only what nobody could tell is to be found.
 
-    def __init__(self, database: Database, hub: Hub, interval: Callable[[], float] | None = None) -> None:
+    `doubt` is called after writes of this worker of which it does not know whether they took effect.
+    """
+
+    def __init__(self, database: Database, hub: Hub) -> None:
         self._database = database
         self._hub = hub
-        self._interval = interval or (lambda: POLL_SECONDS)
+        self.others_tell: Callable[[], bool] = lambda: False
+        self.doubt: Callable[[], None] = lambda: None
+        self._doubts = AnswerLost.count
         self._wanted = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self._seen = 0  # statements of the worker when we last looked
@@ -72,10 +78,15 @@ class Poller:
         if lent != self._seen:
             self._seen = lent
             self._awake_until = now + AWAKE_SECONDS
+        if self._doubts != AnswerLost.count:
+            self._doubts = AnswerLost.count
+            self._wanted.set()
+            self.doubt()
         if not self._hub.open:
             self._wanted.clear()
             return False
-        due = now < self._awake_until and now - self._asked_at >= self._interval() - POLL_SECONDS / 2
+        interval = SELDOM_SECONDS if self.others_tell() else POLL_SECONDS
+        due = now < self._awake_until and now - self._asked_at >= interval - POLL_SECONDS / 2
         return due or self._wanted.is_set()
 
     async def _ask(self, loop: asyncio.AbstractEventLoop) -> None:

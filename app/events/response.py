@@ -1,10 +1,8 @@
 """Sends a stream with Litestar's own streaming, and holds its place for exactly as long."""
 
 import asyncio
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
-from litestar import Response
-from litestar.response.base import ASGIResponse
 from litestar.response.streaming import ASGIStreamingResponse
 from litestar.types import Receive, Scope, Send
 
@@ -12,26 +10,14 @@ from app.events.hub import Hub
 from app.events.stream import EventStream
 from app.http.answers import ENDING, HEAD_ONLY, STREAM
 
-T = TypeVar("T")
-
 MEDIA_TYPE: Final = "text/event-stream"
 HEADERS: Final = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
 """Nginx, and proxies that do as it does, collect an answer first unless they are told not to."""
 
 
-class StreamResponse(Response[T]):
-    """An answer without an end, of type `T`, which is for the documentation."""
+class StreamAnswer(ASGIStreamingResponse):
+    """Sends a stream: what no answer may be longer than does not apply to it, and nothing packs it."""
 
-    def __init__(self, hub: Hub, stream: EventStream) -> None:
-        self._hub = hub
-        self._stream = stream
-
-    def to_asgi_response(self, *_: Any, **__: Any) -> ASGIResponse:
-        """Return what sends it; nothing on any layer adds to it."""
-        return _Sending(self._hub, self._stream)
-
-
-class _Sending(ASGIStreamingResponse):
     def __init__(self, hub: Hub, stream: EventStream) -> None:
         super().__init__(iterator=stream, headers=HEADERS, media_type=MEDIA_TYPE)
         self._hub = hub

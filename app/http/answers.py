@@ -62,6 +62,17 @@ class JSONResponse(Response[T]):
         return ReadyResponse(self.answer)
 
 
+class EndlessResponse(Response[T]):
+    """An answer of type `T` that comes bit by bit, as long as `answer` has something to send."""
+
+    def __init__(self, answer: ASGIResponse) -> None:
+        self.answer = answer
+
+    def to_asgi_response(self, *_: Any, **__: Any) -> ASGIResponse:
+        """Return what was made before; nothing on any layer adds to it."""
+        return self.answer
+
+
 def representation(
     revision: int, body: str | bytes | None, *, status: int = 200, weak: bool = False, headers: Headers | None = None
 ) -> JSONResponse[Any]:

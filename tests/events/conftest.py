@@ -1,6 +1,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import replace
 
 import httpx
 import pytest
@@ -61,10 +62,10 @@ async def device_at(settings: Settings) -> AsyncIterator[DeviceOf]:
         yield make
 
 
-@pytest.fixture(scope="module")
-def address(settings: Settings) -> Iterator[str]:
-    """A server of one worker."""
-    with serving(settings) as address:
+@pytest.fixture(scope="module", params=[True, False], ids=["direct", "litestar"])
+def address(request: pytest.FixtureRequest, settings: Settings) -> Iterator[str]:
+    """A server of one worker, whichever way it dispatches."""
+    with serving(replace(settings, direct_dispatch=request.param)) as address:
         yield address
 
 

@@ -1,6 +1,7 @@
 """What other workers have written, where no server passes it on: asked for all users at once, and only for a while."""
 
 import asyncio
+import resource
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
 
@@ -10,13 +11,14 @@ import pytest
 from app.events import polling
 from app.settings import Settings
 from tests.conftest import random_user
-from tests.events.client import Stream
+from tests.events.client import Stream, token
 from tests.events.conftest import Device, DeviceOf, served
 from tests.servers import serving
 from tests.wire import Relay, relayed
 
 POLL_SECONDS = 0.1
 AWAKE_SECONDS = 1.0
+IDLE = 1000
 
 
 @pytest.fixture(autouse=True)
@@ -90,9 +92,12 @@ async def test_streams_of_many_users_are_one_statement_while_somebody_works_and_
     counted: tuple[Relay, Device], device_at: DeviceOf, settings: Settings
 ) -> None:
     relay, device = counted
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     others = [await device_at(device.address) for _ in range(20)]
     streams = [await each.follow() for each in others]
-    assert {stream.status for stream in streams} == {200}
+    crowd = [await Stream.open(device.address, token(settings, random_user())) for _ in range(IDLE - len(others))]
+    assert {stream.status for stream in (*streams, *crowd)} == {200}
     await device.http.get("/api/me")
     relay.reset()
     await asyncio.sleep(AWAKE_SECONDS / 2)
@@ -109,6 +114,8 @@ async def test_streams_of_many_users_are_one_statement_while_somebody_works_and_
     await connection.close()
     await streams[7].until_revision(12)
     assert relay.statements >= 1
+    await asyncio.gather(*(stream.close() for stream in crowd))
+    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
 async def test_health_checks_are_no_work(counted: tuple[Relay, Device]) -> None:

@@ -5,13 +5,14 @@ import re
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from typing import Any
+from urllib.parse import urlsplit
 
 import httpx
 import pytest
 
 from app.settings import Settings
 from tests.conftest import random_user
-from tests.events.client import Stream, token
+from tests.events.client import HEAD, Stream, token
 from tests.events.conftest import Device, DeviceOf
 from tests.servers import serving
 
@@ -117,6 +118,20 @@ async def test_head_is_the_head_of_a_stream_and_leaves_none_behind(device: Devic
         head = await device.http.head("/api/me/events")
         assert (head.status_code, head.headers["content-type"]) == (200, "text/event-stream; charset=utf-8")
     assert (await device.follow()).status == 200
+
+
+async def test_a_client_of_http_1_0_gets_the_bytes_as_they_are_until_the_connection_ends(device: Device) -> None:
+    parts = urlsplit(device.address)
+    reader, writer = await asyncio.open_connection(parts.hostname, parts.port)
+    head = HEAD.format(path="/api/me/events", token=token(device.settings, device.user_id, 2))
+    writer.write(head.replace("HTTP/1.1", "HTTP/1.0").encode())
+    async with asyncio.timeout(10):
+        answer = await reader.read()
+    writer.close()
+    names, _, body = answer.decode().partition("\r\n\r\n")
+    assert "transfer-encoding" not in names
+    assert "connection: close" in names
+    assert re.fullmatch(r"retry: \d+\n\nevent: expired\ndata: {}\n\n", body)
 
 
 async def test_refusals_are_problems_before_the_stream_begins(address: str, device: Device) -> None:
