@@ -43,7 +43,7 @@ class Stack:
 def built(folder: Path, settings: Settings) -> Path:
     """Put the app into a copy of the project, check its types and build it. Raises UnusableNodeError."""
     INSTALLED.mkdir(parents=True, exist_ok=True)
-    for name in ("package.json", "package-lock.json"):
+    for name in (".npmrc", "package.json", "package-lock.json"):  # the first refuses a Node that is too old for Vite
         shutil.copy(APP / name, INSTALLED)
     install(INSTALLED)
     install(RULES)

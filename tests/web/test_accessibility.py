@@ -9,8 +9,6 @@ from tests.docs.test_page import needs_chromium
 from tests.web.stack import APP, RULES
 from tests.web.window import Window
 
-pytestmark = needs_chromium
-
 AXE = """() => axe.run().then(({ violations, passes }) => [
   violations.map(({ id, nodes }) => [id, nodes[0].html]), passes.length])"""
 MOST_BYTES = 150_000
@@ -25,6 +23,7 @@ async def violations(page: Page) -> list[Any]:
     return listed
 
 
+@needs_chromium
 async def test_everything_can_be_done_with_the_keyboard(window: Window) -> None:
     keyboard, page = window.page.keyboard, window.page
     await expect(page.get_by_label("New task")).to_be_focused()
@@ -64,6 +63,7 @@ async def test_everything_can_be_done_with_the_keyboard(window: Window) -> None:
     await window.shows("Renamed", "Second")
 
 
+@needs_chromium
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 async def test_axe_finds_nothing_to_complain_about(window: Window, scheme: Any) -> None:
     page = window.page

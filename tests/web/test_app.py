@@ -2,18 +2,40 @@
 
 import asyncio
 import json
+import re
 import time
 
+import pytest
 from playwright.async_api import Browser, Route, expect
 
 from tests.auth.better_auth.issuer import PASSWORD
 from tests.docs.test_page import needs_chromium
-from tests.web.stack import Stack
+from tests.web.stack import APP, Stack
 from tests.web.window import Window
 
-pytestmark = needs_chromium
+LINES, LINES_OF_A_FILE = 700, 150
 
 
+def test_app_can_be_read_in_one_sitting() -> None:
+    lengths = [
+        len(path.read_text().splitlines())
+        for path in [*APP.glob("src/*.ts"), *APP.glob("src/*.tsx")]
+        if path.name != "schema.d.ts"
+    ]
+    assert sum(lengths) < LINES
+    assert max(lengths) < LINES_OF_A_FILE
+
+
+def test_readme_starts_it_as_these_tests_do() -> None:
+    assert re.findall(r"```bash\n(.*?)```", (APP / "README.md").read_text(), flags=re.DOTALL) == ["npm ci\nnpm start\n"]
+
+
+@pytest.mark.parametrize("target", re.findall(r"\]\(([^):]+)\)", (APP / "README.md").read_text()))
+def test_readme_links_to_what_is_there(target: str) -> None:
+    assert (APP / target.partition("#")[0]).exists()
+
+
+@needs_chromium
 async def test_somebody_signs_up_creates_a_task_completes_it_and_finds_it_again(stack: Stack, browser: Browser) -> None:
     window = await Window.fresh(stack, browser)
     page = window.page
@@ -43,6 +65,7 @@ async def test_somebody_signs_up_creates_a_task_completes_it_and_finds_it_again(
     await window.close()
 
 
+@needs_chromium
 async def test_deleted_task_comes_back_by_undo(window: Window) -> None:
     await window.add("Keep me")
     await window.add("Delete me")
@@ -54,21 +77,7 @@ async def test_deleted_task_comes_back_by_undo(window: Window) -> None:
     await window.stored("Delete me", "Keep me")
 
 
-async def test_change_in_one_window_appears_in_the_other_without_its_asking_in_between(window: Window) -> None:
-    other = await window.second()
-    asked = len(other.sent("GET"))
-    for title in "One", "Two":
-        await window.add(title)
-        await expect(other.box(title)).to_be_visible()
-    await other.complete("One")
-    await expect(window.box("One")).to_be_checked()
-    await window.rename("Two", "Three")
-    await other.shows("Three", "One")
-    changes = 4
-    assert len(other.sent("GET")) - asked <= 2 * changes  # a request for each event, and one after an own write
-    await other.close()
-
-
+@needs_chromium
 async def test_list_that_has_not_changed_is_kept_when_the_stream_reconnects(window: Window) -> None:
     await window.add("Still here")
     await window.stored("Still here")
@@ -79,27 +88,7 @@ async def test_list_that_has_not_changed_is_kept_when_the_stream_reconnects(wind
     await window.shows("Still here")
 
 
-async def test_what_is_written_offline_is_sent_in_order_when_back(window: Window) -> None:
-    other = await window.second()
-    await window.add("Before")
-    await other.shows("Before")
-    await window.page.context.set_offline(True)
-    await window.says("Offline")
-    await window.add("On a train")
-    await window.rename("On a train", "In the mountains")
-    await window.complete("In the mountains")
-    await window.complete("Before")
-    await window.says("Offline, 4 changes wait")
-    await other.add("Meanwhile")
-    await window.page.context.set_offline(False)
-    await window.says("Live")
-    await window.shows("In the mountains", "Meanwhile", "Before")
-    await other.shows("In the mountains", "Meanwhile", "Before")
-    tasks = await window.stored("In the mountains", "Meanwhile", "Before")
-    assert [task["completed"] for task in tasks] == [True, False, True]
-    await other.close()
-
-
+@needs_chromium
 async def test_stream_goes_on_when_the_token_expires_in_the_middle_and_nobody_signs_in_again(
     stack: Stack, browser: Browser
 ) -> None:
@@ -118,6 +107,7 @@ async def test_stream_goes_on_when_the_token_expires_in_the_middle_and_nobody_si
     await window.close()
 
 
+@needs_chromium
 async def test_token_that_is_refused_is_replaced_once_and_the_write_with_it_repeated(
     stack: Stack, browser: Browser
 ) -> None:
@@ -140,63 +130,7 @@ async def give_once(window: Window, token: str) -> None:
     await window.page.route("**/api/auth/token", give, times=1)
 
 
-async def test_both_versions_are_shown_after_a_412_and_the_person_chooses(window: Window) -> None:
-    other = await window.second()
-    await window.add("First")
-    await other.shows("First")
-    for number, choice in enumerate(("Keep mine", "Keep the other")):
-        title = ("First", "Mine 0")[number]
-        mine, theirs = f"Mine {number}", f"Theirs {number}"
-        await window.begin_editing(title, mine)
-        await other.rename(title, theirs)
-        await other.stored(theirs)
-        await window.button("Save").click()
-        dialog = window.page.get_by_role("dialog", name="Changed on another device")
-        await expect(dialog.get_by_role("region", name="Yours")).to_contain_text(mine)
-        await expect(dialog.get_by_role("region", name="The other device")).to_contain_text(theirs)
-        await dialog.get_by_role("button", name=choice).click()
-        await expect(dialog).to_have_count(0)
-        kept = mine if choice == "Keep mine" else theirs
-        await window.shows(kept)
-        await other.shows(kept)
-        await window.stored(kept)
-    assert [answer.status for answer in window.answers if answer.request.method == "PATCH"] == [412, 200, 412]
-    await other.close()
-
-
-async def test_changes_of_different_fields_are_both_kept_without_a_question(window: Window) -> None:
-    other = await window.second()
-    await window.add("Call")
-    await window.begin_editing("Call", "Call Grandma")
-    await other.complete("Call")
-    await expect(window.button("Done 1")).to_be_visible()
-    await window.button("Save").click()
-    await expect(other.box("Call Grandma")).to_be_checked()
-    [task] = await window.stored("Call Grandma")
-    assert task["completed"]
-    assert 412 in [answer.status for answer in window.answers]
-    await other.close()
-
-
-async def test_task_that_another_device_has_deleted_can_be_brought_back(window: Window) -> None:
-    other = await window.second()
-    await window.add("Disputed")
-    await other.shows("Disputed")
-    await window.begin_editing("Disputed", "Renamed")
-    await other.page.context.set_offline(True)
-    await other.page.context.set_offline(False)
-    await window.page.context.set_offline(True)
-    await window.button("Save").click()
-    await other.button("Delete Disputed").click()
-    await other.stored()
-    await window.page.context.set_offline(False)
-    await expect(window.page.get_by_text("was deleted on another device")).to_be_visible()
-    await window.shows()
-    await window.button("Undo").click()
-    await other.shows("Disputed")
-    await other.close()
-
-
+@needs_chromium
 async def test_write_is_repeated_when_the_server_says_so_and_after_a_lost_answer_and_happens_once(
     window: Window,
 ) -> None:
@@ -226,6 +160,7 @@ async def test_write_is_repeated_when_the_server_says_so_and_after_a_lost_answer
     await window.shows("Only once")
 
 
+@needs_chromium
 async def test_refused_write_is_taken_back_and_says_why(window: Window) -> None:
     await window.add("Fine")
     await window.stored("Fine")

@@ -6,12 +6,13 @@ import { type Live, oneAtATime } from "./tasks";
 export const live: Live = (tasks, pull) => {
   const end = new AbortController();
   const hint = oneAtATime(pull, () => end.signal.aborted);
-  let wait = 3000;
+  let [wait, longer] = [3000, 0];
   const onRetry = (milliseconds: number) => void (wait = milliseconds);
   const parser = createParser({ onEvent: ({ event }) => void (event ?? hint()), onRetry });
   const read = async () => {
     const headers = { accept: "text/event-stream", authorization: `Bearer ${await tasks.token()}` };
     const answer = await fetch(tasks.events, { headers, signal: end.signal });
+    longer = Number(answer.headers.get("Retry-After")) * 1000;
     if (!answer.ok || !answer.body) return;
     hint(); // connected: something may have been missed
     parser.reset();
@@ -19,7 +20,10 @@ export const live: Live = (tasks, pull) => {
     for (let part; !(part = await reader.read()).done; ) parser.feed(decoder.decode(part.value, { stream: true }));
   };
   const stay = async () => {
-    for (; !end.signal.aborted; await new Promise((resolve) => setTimeout(resolve, wait))) await read().catch(() => {});
+    while (!end.signal.aborted) {
+      await read().catch(() => {});
+      await new Promise((resolve) => setTimeout(resolve, wait + longer));
+    }
   };
   void stay();
   return () => end.abort();

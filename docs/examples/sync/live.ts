@@ -8,8 +8,9 @@ export const live: Live = (tasks, pull) => {
     fetch: async (url, init) => {
       const token = await tasks.token(); // for each connection: the last one may have ended because its token had
       const answer = await fetch(url, { ...init, headers: { ...init.headers, authorization: `Bearer ${token}` } });
-      if (!answer.ok) throw new Error(`${answer.status}`); // returned, it would be the end; thrown, it is tried again
-      return answer;
+      if (answer.ok) return answer;
+      await new Promise((resolve) => setTimeout(resolve, Number(answer.headers.get("Retry-After")) * 1000));
+      throw new Error(`${answer.status}`); // returned, it would be the end; thrown, it is tried again
     },
   });
   source.onopen = source.onmessage = hint; // connected: something may have been missed

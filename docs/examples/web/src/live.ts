@@ -9,8 +9,9 @@ export function live(pull: (revision?: number) => void, onState: (connected: boo
   let source: EventSource;
   async function open(url: RequestInfo | URL, init?: RequestInit) {
     const answer = await apiFetch(url, init);
-    if (!answer.ok) throw new Error(`${answer.status}`); // thrown, so that it tries again after the server's `retry`
-    return answer;
+    if (answer.ok) return answer;
+    await new Promise((resolve) => setTimeout(resolve, Number(answer.headers.get("Retry-After")) * 1000));
+    throw new Error(`${answer.status}`); // returned, it would be the end; thrown, it is tried again
   }
   function connect() {
     source?.close();
