@@ -1,4 +1,4 @@
-"""Two devices of one person, in Chromium: each shows what the other one wrote, and no change of theirs is lost silently."""
+"""Two devices of one person, in Chromium: each shows what the other one wrote, and no change is lost silently."""
 
 from playwright.async_api import expect
 
@@ -20,6 +20,21 @@ async def test_change_in_one_window_appears_in_the_other_without_its_asking_in_b
     await other.shows("Three", "One")
     changes = 4
     assert len(other.sent("GET")) - asked <= 2 * changes  # a request for each event, and one after an own write
+    await other.close()
+
+
+async def test_tab_that_nobody_sees_has_no_stream_and_catches_up_when_it_is_looked_at(window: Window) -> None:
+    other = await window.second()
+    look = "(away) => { Object.defineProperty(document, 'hidden', { value: away, configurable: true });"
+    look += " document.dispatchEvent(new Event('visibilitychange')); }"
+    await window.page.evaluate(look, arg=True)
+    await window.says("Connecting…")
+    await other.add("Meanwhile")
+    await other.stored("Meanwhile")
+    await window.shows()
+    await window.page.evaluate(look, arg=False)
+    await window.says("Live")
+    await window.shows("Meanwhile")
     await other.close()
 
 

@@ -6,7 +6,7 @@ import { apiFetch } from "./auth";
  * Comes back with a fresh token by itself. Returns a function that ends it.
  */
 export function live(pull: (revision?: number) => void, onState: (connected: boolean) => void): () => void {
-  let source: EventSource;
+  let source: EventSource | undefined;
   async function open(url: RequestInfo | URL, init?: RequestInit) {
     const answer = await apiFetch(url, init);
     if (answer.ok) return answer;
@@ -15,6 +15,8 @@ export function live(pull: (revision?: number) => void, onState: (connected: boo
   }
   function connect() {
     source?.close();
+    onState(false);
+    if (document.hidden) return; // browsers have six connections to a server, for all tabs together
     source = new EventSource("/api/me/events", { fetch: open });
     source.onopen = () => (onState(true), pull());
     source.onmessage = ({ data }) => pull(JSON.parse(data).revision);
@@ -23,8 +25,10 @@ export function live(pull: (revision?: number) => void, onState: (connected: boo
   }
   connect();
   addEventListener("online", connect); // rather than wait for the next attempt
+  document.addEventListener("visibilitychange", connect);
   return () => {
     removeEventListener("online", connect);
-    source.close();
+    document.removeEventListener("visibilitychange", connect);
+    source?.close();
   };
 }
