@@ -18,8 +18,8 @@ from app.auth.bearer import BearerToken
 from app.auth.tokens import TokenVerifier
 from app.cli import Commands
 from app.db.database import Database
-from app.db.observation import Observer
-from app.db.slow_log import SlowLog
+from app.db.observation import AnyObserver
+from app.db.slow_log import slow_log
 from app.docs import assets, page
 from app.errors import codes, respond
 from app.events.controller import ROUTE, EventsController
@@ -162,10 +162,10 @@ def _shared(settings: Settings, hub: Hub, poller: Poller) -> "SharedEvents | Non
     return shared
 
 
-def _observers(settings: Settings, metrics: WorkerMetrics | None) -> list[Observer]:
+def _observers(settings: Settings, metrics: WorkerMetrics | None) -> list[AnyObserver]:
     """Return who is told of what the database was asked."""
-    observers: list[Observer] = [metrics.observer] if metrics else []
-    return [*observers, SlowLog(settings.slow_query_ms)] if settings.slow_query_ms else observers
+    observers: list[AnyObserver] = [metrics.observer] if metrics else []
+    return [*observers, slow_log(settings.slow_query_ms)] if settings.slow_query_ms else observers
 
 
 def worker() -> Litestar:

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable, Mapping
 from functools import partial
+from time import monotonic
 from typing import Any, Final
 
 import asyncpg
@@ -66,7 +67,12 @@ class Attempts:
     ) -> Any:
         preparation = self._preparation
         if execution is not None:
-            execution.attempt()
+            if execution.lent:
+                execution.attempt()
+            else:  # what it does then, without the call
+                execution.lent = True
+                execution.waited += (now := monotonic()) - execution.mark
+                execution.mark = now
         with await self._connections.lease() as lease:
             sent = False
             try:
@@ -89,5 +95,6 @@ class Attempts:
                 raise
         self.budget = self._timeout
         if execution is not None:
-            execution.answered(answer)
+            execution.took += monotonic() - execution.mark
+            execution.rows = answer
         return answer

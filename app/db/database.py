@@ -16,7 +16,7 @@ from app.db.deadline import Deadline
 from app.db.decision import Decide, Decision, Decisions
 from app.db.engine import create_engine
 from app.db.failures import AnswerLost, retry, was_refused
-from app.db.observation import Execution, Observer, Observers
+from app.db.observation import AnyObserver, Execution, Observers
 from app.db.statement import USER_ID, Preparation, Statement
 from app.db.turns import UserTurns, WaitingPerUser
 from app.settings import Settings
@@ -32,7 +32,7 @@ class Database:
     `observers` are told of each statement and transaction, see app/db/observation.py.
     """
 
-    def __init__(self, settings: Settings, observers: Sequence[Observer] = ()) -> None:
+    def __init__(self, settings: Settings, observers: Sequence[AnyObserver] = ()) -> None:
         address = url.parse(settings.database_url, connect_timeout=settings.database_connect_timeout)
         self.engine = create_engine(address, settings)
         size = settings.database_pool_size
@@ -68,7 +68,7 @@ class Database:
         TimeoutError or asyncpg.InterfaceError where the server cannot be asked.
         """
         loop = self._loop = self._loop or asyncio.get_running_loop()
-        execution = Execution(statement.name) if self._observed else None
+        execution = Execution.begin(statement.name) if self._observed else None
         try:
             with Deadline(loop, self._attempts.budget):
                 if self._coalesce and statement.varying and not self._preparation.distributed:
@@ -95,7 +95,7 @@ class Database:
         """Run a read that no request waits for, and return its rows. Raises what `fetch` raises."""
 
         async def attempt() -> list[asyncpg.Record]:
-            execution = Execution(statement.name) if self._observed else None
+            execution = Execution.begin(statement.name) if self._observed else None
             self.connections.lent -= 1  # which is about requests
             return await self._attempts.ask_for_several(statement, statement.arguments(values), execution)
 

@@ -2,7 +2,7 @@
 
 from bisect import bisect_left
 
-from app.db.observation import Execution
+from app.db.observation import Execution, Observer
 from app.metrics.durations import BOUNDS, Series, new_series
 
 
@@ -16,29 +16,32 @@ class StatementCounts:
         self.failures: dict[str, int] = {}
         self.unknown: dict[str, int] = {}
         self._by_name: dict[str, Series] = {}
-        self._waits = self.waits[()]
+        self._ended: list[Execution] = []
+        self.observe: Observer = self._ended.append
+        """Take note of one that has ended; it is counted with the next ones."""
 
-    def count(self, execution: Execution) -> None:
-        """Count one that has ended."""
-        outcome = execution.outcome
-        if outcome == "refused":  # nobody waited, and nothing was sent
-            return
-        name = execution.name
-        series = self._by_name.get(name)
-        if series is None:
-            series = self._begin(name)
-        waits, seconds = self._waits, execution.waited
-        waits[bisect_left(BOUNDS, seconds)] += 1
-        waits[-1] += seconds
-        if seconds := execution.took:
-            series[bisect_left(BOUNDS, seconds)] += 1
-            series[-1] += seconds
-        if execution.retries:
-            self.retries[name] += execution.retries
-        if outcome == "failed":
-            self.failures[name] += 1
-        elif outcome == "unknown":
-            self.unknown[name] += 1
+    def count(self) -> None:
+        """Count those that have ended since."""
+        waits, by_name = self.waits[()], self._by_name
+        for execution in self._ended:
+            outcome = execution.outcome
+            if outcome == "refused":  # nobody waited, and nothing was sent
+                continue
+            name = execution.name
+            series = by_name.get(name) or self._begin(name)
+            seconds = execution.waited
+            waits[bisect_left(BOUNDS, seconds)] += 1
+            waits[-1] += seconds
+            if seconds := execution.took:
+                series[bisect_left(BOUNDS, seconds)] += 1
+                series[-1] += seconds
+            if execution.retries:
+                self.retries[name] += execution.retries
+            if outcome == "failed":
+                self.failures[name] += 1
+            elif outcome == "unknown":
+                self.unknown[name] += 1
+        self._ended.clear()
 
     def _begin(self, name: str) -> Series:
         """Count from 0, so that the first failure is one more than before."""

@@ -40,12 +40,12 @@ class WorkerMetrics:
 
     def counting(self, write: Callable[[AccessLine], None]) -> Callable[[AccessLine], None]:
         """Return what counts an access line and hands it on."""
-        return self._requests.observing(write)
+        return self._requests.observing(write, self._count)
 
     @property
     def observer(self) -> Observer:
         """What counts what the database was asked."""
-        return self._statements.count
+        return self._statements.observe
 
     def follow(self, family: Family, counts: Mapping[str, float]) -> None:
         """Leave what somebody else counts, by the value of the only label."""
@@ -81,7 +81,12 @@ class WorkerMetrics:
                     logger.warning("metrics cannot be written", error=type(error).__name__)
                 self._failed = True
 
+    def _count(self) -> None:
+        self._requests.count()
+        self._statements.count()
+
     def _write(self, files: "Files") -> None:
+        self._count()
         files.write_durations(families.REQUESTS, self._requests.durations, unit=MILLISECOND)
         files.write_durations(families.STATEMENTS, self._statements.durations)
         files.write_durations(families.WAITS, self._statements.waits)

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any, Final
 
-from app.db.observation import Observer
+from app.db.observation import AnyObserver, OfTraced
 from app.logs import AccessLine
 from app.settings import Settings, SettingsError, environment, lend_environment
 
@@ -24,7 +24,7 @@ class Telemetry:
 
     def __init__(self, settings: Settings) -> None:
         self.log_processors: list[Any] = []
-        self.observers: list[Observer] = []
+        self.observers: list[AnyObserver] = []
         self.begin: Callable[[Any, Log], Log] | None = None
         self.on_startup: list[Callable[[], None]] = []
         self.on_shutdown: list[Any] = []
@@ -56,7 +56,7 @@ class Telemetry:
         except ValueError as error:
             raise SettingsError(f"A variable of OpenTelemetry is not usable: {error}") from None
         self.begin = traces.begin
-        self.observers.append(traces.observe)
+        self.observers.append(OfTraced(traces.observe))
         self.on_startup.append(traces.open)
         self.on_shutdown.append(traces.close)
 

@@ -18,7 +18,7 @@ from app.db import attempts, groups
 from app.db.database import Database
 from app.db.failures import QueueFull
 from app.db.lateral import LateralStatement
-from app.db.observation import Observer
+from app.db.observation import AnyObserver
 from app.db.statement import KNOWN, USER_ID, Statement
 from app.models import USERS
 from app.settings import Settings
@@ -85,7 +85,7 @@ class Reads:
 
 @asynccontextmanager
 async def reading(
-    settings: Settings, *, pool: int = 10, observers: Sequence[Observer] = (), **changes: Any
+    settings: Settings, *, pool: int = 10, observers: Sequence[AnyObserver] = (), **changes: Any
 ) -> AsyncIterator[Reads]:
     async with relayed(settings.database_url) as (relay, url):
         database = Database(replace(settings, database_url=url, database_pool_size=pool, **changes), observers)

@@ -10,8 +10,8 @@ import pytest
 from structlog.testing import capture_logs
 
 from app.db import groups
-from app.db.observation import Execution
-from app.db.slow_log import SlowLog
+from app.db.observation import Execution, Observers
+from app.db.slow_log import slow_log
 from app.settings import Settings
 from tests.conftest import client_of, running
 from tests.db.test_coalesce import reading
@@ -60,7 +60,7 @@ async def test_the_wait_for_a_connection_is_told_apart_and_makes_no_statement_sl
     settings: Settings, connection: asyncpg.Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(groups, "SLOW", 60)
-    async with reading(settings, observers=[SlowLog(1000), SlowLog(1)]) as reads:
+    async with reading(settings, observers=[slow_log(1000), slow_log(1)]) as reads:
         with capture_logs() as logs:
             async with reads.occupied(connection) as first:
                 waiting = reads.start(3)
@@ -73,12 +73,13 @@ async def test_the_wait_for_a_connection_is_told_apart_and_makes_no_statement_sl
 
 
 def test_a_quick_one_is_not_logged() -> None:
-    execution = Execution("a.read")
+    execution = Execution.begin("a.read")
     execution.waited = 10
+    observers = Observers([slow_log(250)])
     with capture_logs() as logs:
-        SlowLog(250)(execution)
+        observers.tell(execution)
         execution.took = 0.25
-        SlowLog(250)(execution)
+        observers.tell(execution)
     assert len(logs) == 1
 
 

@@ -1,45 +1,72 @@
 """What it costs a request to be watched: everything on but traces against everything off, or traces against none.
 
-Everything but the server and the database is as in service: the statement's turn and its execution are real, only the
-connection and the answer are not. Run it with `python -m tests.load.own_code --metrics`, or `--traces 0.01`.
+Everything but the server and the connection is as in service: the statement's turn and its attempt are real, only what
+would go over the wire is not. Run it with `python -m tests.load.own_code --metrics`, or `--traces 0.01`.
 """
 
 import gc
 import os
 import statistics
 import tempfile
-from collections.abc import Mapping
 from contextlib import redirect_stdout
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, Final, Self
 
 import click
+from asyncpg.prepared_stmt import PreparedStatement
 
 from app.asgi import create_app
 from app.auth.mint import mint
-from app.db.attempts import Attempts
-from app.db.observation import Execution
-from app.db.statement import Statement
-from tests.load.own_code import REVISION, USER, WARM_UP, Case, Row, answer, headers_with, settings_for_nothing
+from app.db.connections import Connections
+from tests.load.own_code import PAGE, REVISION, TASK, USER, WARM_UP, Case, Row, headers_with, settings_for_nothing
+
+ARGUMENTS_OF_ONE: Final = 3
+RUN: Final = 50
+"""Requests of a kind in one way, one after the other."""
 
 
-async def ask(lane: Any, statement: Statement, values: Mapping[str, Any], execution: Execution | None) -> Row:
-    """Answer at once, and note what an attempt notes."""
-    if execution is not None:
-        execution.attempt()
-    row = await answer(lane, statement, values)
-    if execution is not None:
-        execution.answered(row)
-    return row
+class Anything:
+    """Knows every prepared statement."""
+
+    def get(self, name: str) -> str:
+        return name
+
+
+class Lent:
+    """A connection on which everything is prepared."""
+
+    prepared = SimpleNamespace(statements=Anything(), generation=0)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None: ...
+
+
+LENT: Final = Lent()
+
+
+async def lease(_connections: Connections) -> Lent:
+    return LENT
+
+
+async def fetchrow(_prepared: str, *arguments: Any) -> Row:
+    """Answer as `own_code.answer` does."""
+    if [REVISION] in arguments:
+        return Row((REVISION, None))
+    return Row((REVISION, TASK if len(arguments) == ARGUMENTS_OF_ONE else [PAGE, None]))
 
 
 async def compare(rounds: int, requests: int, *, share: float | None = None) -> None:
-    """Print the best round of each kind of request in both ways, and the median of their differences.
+    """Print the best run of each kind of request in both ways, and the median of their differences.
 
+    A run is so short, and followed by one of the other way, that whatever else the machine does meets both alike.
     With a `share` of requests that are traced, both are watched otherwise; nobody takes the spans.
     """
-    Attempts.ask = ask  # type: ignore[method-assign, assignment]
+    Connections.lease = lease  # type: ignore[method-assign, assignment]
+    PreparedStatement.fetchrow = fetchrow
     settings = settings_for_nothing()
     headers, path = headers_with(mint(settings, USER, 3600)), f"/api/{USER}/tasks"
     held = [*headers, (b"if-none-match", b'"%d"' % REVISION)]
@@ -64,9 +91,9 @@ async def compare(rounds: int, requests: int, *, share: float | None = None) -> 
                         await case.run(WARM_UP)
                 gc.collect()
                 gc.freeze()  # as a worker does at its start
-                for number in range(rounds):
+                for number in range(rounds * -(-requests // RUN)):
                     for name, pair in pairs.items():
-                        times[name].append(await _round(pair, requests, off_first=number % 2 == 0))
+                        times[name].append(await _runs(pair, off_first=number % 2 == 0))
     click.echo(f"{'µs per request':<26}{'off':>8}{'on':>8}{'median difference':>20}")
     for name, taken in times.items():
         without, watched = (min(column) for column in zip(*taken, strict=True))
@@ -74,11 +101,11 @@ async def compare(rounds: int, requests: int, *, share: float | None = None) -> 
         click.echo(f"{name:<26}{without:>8.2f}{watched:>8.2f}{difference:>20.2f}")
 
 
-async def _round(pair: tuple[Case, Case], requests: int, *, off_first: bool) -> tuple[float, float]:
+async def _runs(pair: tuple[Case, Case], *, off_first: bool) -> tuple[float, float]:
     """Return the microseconds of both ways, taken in changing order."""
     off, on = pair
     if off_first:
-        without = await off.microseconds(requests)
-        return without, await on.microseconds(requests)
-    watched = await on.microseconds(requests)
-    return await off.microseconds(requests), watched
+        without = await off.microseconds(RUN)
+        return without, await on.microseconds(RUN)
+    watched = await on.microseconds(RUN)
+    return await off.microseconds(RUN), watched

@@ -36,7 +36,7 @@ UNIQUE = 2000
 def execution(
     *, took: float = 0.003, waited: float = 0.0, retries: int = 0, error: BaseException | None = None
 ) -> Execution:
-    made = Execution("tasks.list")
+    made = Execution.begin("tasks.list")
     made.attempt()
     if error is not None:
         made.failed(error)
@@ -65,7 +65,8 @@ def test_outcomes_of_statements_are_told_apart() -> None:
         execution(error=asyncio.CancelledError()),
         execution(error=QueueFull()),
     ):
-        counts.count(one)
+        counts.observe(one)
+    counts.count()
     [(labels, durations)] = counts.durations.items()
     assert labels == ("tasks.list",)
     assert [*map(int, durations[:-1])] == [0, 0, 0, 4, *[0] * 10, 1]
@@ -82,7 +83,8 @@ def test_outcomes_of_statements_are_told_apart() -> None:
 @pytest.mark.parametrize("seconds", [0.0005, 0.00050001, 10.0])
 def test_a_bucket_has_what_is_as_long_as_its_bound(seconds: float) -> None:
     counts = StatementCounts()
-    counts.count(execution(took=seconds))
+    counts.observe(execution(took=seconds))
+    counts.count()
     series = counts.durations["tasks.list",]
     assert series.index(1) == {0.0005: 0, 0.00050001: 1, 10.0: 13}[seconds]
 

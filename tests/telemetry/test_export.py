@@ -6,6 +6,7 @@ import os
 import socket
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
@@ -34,11 +35,15 @@ REQUESTS = 40
 
 
 @pytest.fixture
-def patch(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
-    """Sends what there is at once, and gives up soon."""
+def patch(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Sends what there is at once; what was given up on the way has ended before the next test, which hears of it."""
+    before = {*threading.enumerate()}
     monkeypatch.setenv("OTEL_BSP_SCHEDULE_DELAY", "20")
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_TIMEOUT", "30")
-    return monkeypatch
+    yield
+    for thread in {*threading.enumerate()} - before:
+        thread.join(20)
+        assert not thread.is_alive()
 
 
 @pytest.fixture
@@ -108,9 +113,8 @@ async def test_a_collector_that_is_away_disturbs_neither_requests_nor_the_end(
 
 @pytest.mark.usefixtures("patch")
 async def test_a_collector_that_refuses_is_worth_one_line(
-    settings: Settings, user_id: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    settings: Settings, user_id: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setenv("OTEL_BSP_SCHEDULE_DELAY", "50")  # ms, so that not only the end sends
     with socket.create_server(("127.0.0.1", 0)) as listening:
         url = f"http://127.0.0.1:{listening.getsockname()[1]}/s3cret-key"
     away = replace(settings, otel_exporter_otlp_traces_endpoint=url)

@@ -122,7 +122,7 @@ def milliseconds(span: ReadableSpan) -> int:
 
 
 def test_durations_become_spans_one_after_the_other(observed: Observed) -> None:
-    execution = Execution("tasks.list")
+    execution = Execution.begin("tasks.list")
     execution.began -= 100  # the request's span has begun later
     execution.attempt()
     execution.waited, execution.connecting, execution.took, execution.retries = 160, 0.3, 0.4, 2
@@ -137,7 +137,7 @@ def test_durations_become_spans_one_after_the_other(observed: Observed) -> None:
 
 
 def test_what_takes_no_time_is_not_shown(observed: Observed) -> None:
-    execution = Execution("tasks.list")
+    execution = Execution.begin("tasks.list")
     execution.attempt()
     execution.waited = 0.00001
     execution.answered()
@@ -156,7 +156,7 @@ def test_what_takes_no_time_is_not_shown(observed: Observed) -> None:
 def test_an_end_without_an_answer_is_an_error_where_it_came(
     observed: Observed, error: BaseException, sent: bool, name: str, outcome: str
 ) -> None:
-    execution = Execution("tasks.list")
+    execution = Execution.begin("tasks.list")
     if sent:
         execution.attempt()
     execution.failed(error)
@@ -168,7 +168,7 @@ def test_an_end_without_an_answer_is_an_error_where_it_came(
 
 
 def test_requests_that_are_not_traced_leave_nothing(observed: Observed) -> None:
-    execution = Execution("tasks.list")
-    execution.contexts = (None, None)
+    execution = Execution.begin("tasks.list")
+    execution.others = (None, None)
     execution.attempt()
     assert observed(execution) == []

@@ -63,7 +63,7 @@ async def test_both_versions_are_shown_after_a_412_and_the_person_chooses(window
     other = await window.second()
     await window.add("First")
     await other.shows("First")
-    for number, choice in enumerate(("Keep mine", "Keep the other")):
+    for number, choice in enumerate(("Keep mine", "Keep theirs")):
         title = ("First", "Mine 0")[number]
         mine, theirs = f"Mine {number}", f"Theirs {number}"
         await window.begin_editing(title, mine)

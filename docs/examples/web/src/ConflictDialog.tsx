@@ -21,7 +21,7 @@ export function ConflictDialog({ conflict: { seen, changes, now }, onResolve }: 
         <button value="mine" className="primary">
           Keep mine
         </button>
-        <button value="theirs">Keep the other</button>
+        <button value="theirs">Keep theirs</button>
       </form>
     </dialog>
   );
