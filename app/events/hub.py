@@ -35,9 +35,13 @@ class Hub:
         """How often a stream was refused, by the code of the problem."""
 
     @property
-    def users(self) -> list[str]:
-        """Those who have a stream here."""
-        return [*self._streams]
+    def users(self) -> dict[str, int]:
+        """Those who have a stream here, with the highest revision that is known of each."""
+        return {user_id: self.known(user_id) for user_id in self._streams}
+
+    def known(self, user_id: str) -> int:
+        """Return the highest revision that a stream of the user knows."""
+        return max((stream.revision for stream in self._streams.get(user_id, ())), default=0)
 
     def admit(self, user_id: str) -> None:
         """Raise TooManyStreams or StreamsFull where no further stream of the user may be opened."""
@@ -80,17 +84,17 @@ class Hub:
             news |= stream.move(revision) and knew > 0
         return news
 
-    def erased(self, user_id: str, revision: int = 0) -> bool:
-        """Tell the user's streams that nothing is left, and return whether that is news to any that knew of something.
+    def erased(self, user_id: str, revision: int) -> bool:
+        """Tell the user's streams that nothing is left, and return whether that is news; `revision` was the last one.
 
-        No revision says so. The one after the user's last is above all that were, and below all that will be.
+        No revision says so. The next number is above all that were, and below all of a user who comes back: whoever
+        knows a higher one has been told of those.
         """
-        streams = self._streams.get(user_id)
-        if streams is None or user_id in self._gone:
+        if user_id not in self._streams or user_id in self._gone:
             return False
-        last = max(revision, *(stream.revision for stream in streams))
-        news = last > 0 and self.moved(user_id, last + 1)
-        self._gone.add(user_id)
+        news = revision > 0 and self.moved(user_id, revision + 1)
+        if self.known(user_id) <= revision + 1:
+            self._gone.add(user_id)
         return news
 
     def _sweep(self, loop: asyncio.AbstractEventLoop) -> None:

@@ -95,7 +95,7 @@ class Poller:
         wanted = self._wanted.is_set()
         self._wanted.clear()
         try:
-            rows = await self._database.fetch_all(REVISIONS, {"connected": connected})
+            rows = await self._database.fetch_all(REVISIONS, {"connected": [*connected]})
         except Exception as error:  # noqa: BLE001 - whatever it is, the next time may go well
             if not self._failing:
                 logger.warning("revisions cannot be read", **description(error))
@@ -108,11 +108,11 @@ class Poller:
         revisions = {row["id"]: row["revision"] for row in rows}
         self._tell(connected, revisions)
 
-    def _tell(self, connected: list[str], revisions: dict[str, int]) -> None:
+    def _tell(self, connected: dict[str, int], revisions: dict[str, int]) -> None:
+        """Tell streams what has become of what was known of their users before the database was asked."""
         news = False
-        for user_id in connected:
+        for user_id, known in connected.items():
             revision = revisions.get(user_id)
-            moved = self._hub.erased(user_id) if revision is None else self._hub.moved(user_id, revision)
-            news |= moved
+            news |= self._hub.erased(user_id, known) if revision is None else self._hub.moved(user_id, revision)
         if news:
             self._awake_until = asyncio.get_running_loop().time() + AWAKE_SECONDS

@@ -29,6 +29,14 @@ class Stream:
         """Ask, and return once the head of the answer is there and, of a stream, that it has begun."""
         parts = urlsplit(address)
         self = cls(*await asyncio.open_connection(parts.hostname, parts.port))
+        try:
+            await self._begin(path, token)
+        except BaseException:
+            await self.close()
+            raise
+        return self
+
+    async def _begin(self, path: str, token: str) -> None:
         self._writer.write(HEAD.format(path=path, token=token).encode())
         async with asyncio.timeout(SECONDS):
             head = (await self._reader.readuntil(b"\r\n\r\n")).decode().splitlines()
@@ -37,7 +45,6 @@ class Stream:
         self._reading = asyncio.create_task(self._read())
         if self.status == 200:
             await self.until("retry: ")
-        return self
 
     async def _read(self) -> None:
         with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):

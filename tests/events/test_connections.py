@@ -100,7 +100,7 @@ async def test_one_number_waits_for_a_slow_reader_whatever_is_written(settings: 
     await answering
     assert sent[1] == b'id: %d\ndata: {"revision": %d}\n\n' % (WRITES, WRITES)
     assert len(sent) == 4  # when to come back, the event, the end, and that nothing follows
-    assert (hub.open, hub.users) == (0, [])
+    assert (hub.open, hub.users) == (0, {})
 
 
 async def test_a_client_that_leaves_before_its_stream_has_begun_leaves_nothing(settings: Settings) -> None:
@@ -114,7 +114,7 @@ async def test_a_client_that_leaves_before_its_stream_has_begun_leaves_nothing(s
 
     scope: Any = {"type": "http", "state": {}}
     await StreamAnswer(hub, EventStream("ada", float("inf")))(scope, receive, send)
-    assert (hub.open, hub.opened, hub.users) == (0, 1, [])
+    assert (hub.open, hub.opened, hub.users) == (0, 1, {})
 
 
 async def test_a_stream_that_opens_while_the_server_ends_ends_as_well(settings: Settings) -> None:
