@@ -5,8 +5,9 @@ import os
 import signal
 import threading
 from functools import partial
+from http import HTTPStatus
 from multiprocessing import parent_process
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from litestar import Litestar, Router
 from litestar.datastructures import State
@@ -23,11 +24,14 @@ from app.db.observation import AnyObserver
 from app.db.slow_log import slow_log
 from app.docs import assets, page
 from app.errors import codes, respond
+from app.events.controller import ROUTE, EventsController
+from app.events.hub import Hub
+from app.events.polling import Poller
 from app.http import openapi
 from app.http.body import StrictRequest
 from app.http.cross_origin import CrossOrigin
 from app.http.outermost import Application
-from app.metrics import families
+from app.metrics.readings import show, show_events
 from app.metrics.worker import WorkerMetrics
 from app.origins import Origins
 from app.ratelimit.limiter import RateLimiter
@@ -47,6 +51,9 @@ from app.users.controller import UserController
 from app.users.openapi import name_priorities
 from app.users.repository import UserStore
 
+if TYPE_CHECKING:
+    from app.events.shared import SharedEvents
+
 EXPOSED: Final = [
     *("ETag", "Idempotent-Replayed", "Link", "Location", "RateLimit", "RateLimit-Policy", "Retry-After"),
     "X-Request-Id",
@@ -63,16 +70,21 @@ def create_app(settings: Settings | None = None) -> Litestar:
     metrics = _metrics(settings)
     observers = [*_observers(settings, metrics), *telemetry.observers]
     database = Database(settings, observers)
+    hub = Hub(settings)
+    poller = Poller(database, hub)
+    shared = _shared(settings, hub, poller)
+    told: Hub | SharedEvents = shared or hub
     tasks = TaskStore(
         database,
+        moved=told.moved,
         priority_names=settings.priority_names,
         cache_bytes=settings.list_cache_bytes,
         compress=settings.compress_lists,
         envelope=settings.list_envelope,
     )
     changes = ChangeFeed(database, priority_names=settings.priority_names, compress=settings.compress_lists)
-    batches = BatchStore(database, priority_names=settings.priority_names)
-    users = UserStore(database, priority_names=settings.priority_names)
+    batches = BatchStore(database, priority_names=settings.priority_names, moved=told.moved)
+    users = UserStore(database, priority_names=settings.priority_names, erased=told.erased)
     verifier = TokenVerifier(settings, database)
     limiter = RateLimiter(settings)
     bearer = BearerToken(verifier, limiter)
@@ -92,6 +104,7 @@ def create_app(settings: Settings | None = None) -> Litestar:
             ChangesController,
             Router("", route_handlers=[BatchController], request_max_body_size=settings.max_batch_bytes),
             UserController,
+            EventsController,
             health.service,
             health.health,
             health.ready,
@@ -100,13 +113,14 @@ def create_app(settings: Settings | None = None) -> Litestar:
         ],
         dependencies={
             "batches": Provide(lambda: batches, use_cache=True, sync_to_thread=False),
+            "hub": Provide(lambda: hub, use_cache=True, sync_to_thread=False),
             "changes": Provide(lambda: changes, use_cache=True, sync_to_thread=False),
             "tasks": Provide(lambda: tasks, use_cache=True, sync_to_thread=False),
             "users": Provide(lambda: users, use_cache=True, sync_to_thread=False),
         },
         middleware=[bearer],
-        on_startup=[limiter.open, *telemetry.on_startup],
-        on_shutdown=[database.close, limiter.close, *telemetry.on_shutdown, logs.STDOUT.finish],
+        on_startup=[limiter.open, poller.start, *telemetry.on_startup],
+        on_shutdown=[poller.stop, database.close, limiter.close, *telemetry.on_shutdown, logs.STDOUT.finish],
         exception_handlers={HTTPException: respond, Exception: respond},
         request_class=StrictRequest,
         request_max_body_size=settings.max_body_bytes,
@@ -115,8 +129,12 @@ def create_app(settings: Settings | None = None) -> Litestar:
         logging_config=None,
         debug=False,
     )
+    if shared:
+        app.on_startup.append(shared.start)
+        app.on_shutdown.insert(0, shared.stop)
     if metrics:
-        _show(metrics, database, tasks, bearer, limiter)
+        show(metrics, database, tasks, bearer, limiter)
+        show_events(metrics, hub, shared)
         app.on_startup.append(metrics.start)
         app.on_shutdown.append(metrics.stop)
     return app
@@ -135,32 +153,26 @@ def _describe(document: OpenAPI, app: Litestar, settings: Settings) -> None:
 def _metrics(settings: Settings) -> WorkerMetrics | None:
     """Return what counts, where `litestar run` answers Prometheus."""
     if settings.metrics_port and settings.prometheus_multiproc_dir:
-        return WorkerMetrics(settings.prometheus_multiproc_dir, codes())
+        return WorkerMetrics(settings.prometheus_multiproc_dir, codes(), [("GET", ROUTE, HTTPStatus.OK)])
     return None
+
+
+def _shared(settings: Settings, hub: Hub, poller: Poller) -> "SharedEvents | None":
+    """Return what tells all workers of writes, where there is a server for that."""
+    if not settings.events_url:
+        return None
+    from app.events.shared import SharedEvents  # noqa: PLC0415 - the client takes half a second to import
+
+    shared = SharedEvents(settings.events_url, hub, poller.catch_up)
+    poller.others_tell = lambda: shared.up
+    poller.doubt = shared.doubt
+    return shared
 
 
 def _observers(settings: Settings, metrics: WorkerMetrics | None) -> list[AnyObserver]:
     """Return who is told of what the database was asked."""
     observers: list[AnyObserver] = [metrics.observer] if metrics else []
     return [*observers, slow_log(settings.slow_query_ms)] if settings.slow_query_ms else observers
-
-
-def _show(
-    metrics: WorkerMetrics, database: Database, tasks: TaskStore, bearer: BearerToken, limiter: RateLimiter
-) -> None:
-    """Show what the parts of the application count by themselves, wherever that costs a request nothing."""
-    metrics.follow(families.LIST_CACHE, tasks.cache.results)
-    metrics.follow(families.TOKENS, bearer.verdicts)
-    metrics.follow(families.KEY_FETCHES, bearer.verifier.key_fetches)
-    metrics.follow(families.RATE_LIMITED, limiter.refused)
-    connections, turns = database.connections, database.connections.turns
-    metrics.show(families.CONNECTIONS, lambda: turns.taken, "used")
-    metrics.show(families.CONNECTIONS, lambda: max(0, connections.open - turns.taken), "idle")
-    metrics.show(families.CONNECTIONS_LIMIT, lambda: turns.size)
-    metrics.show(families.REQUESTS_WAITING, lambda: turns.waiting)
-    metrics.show(families.REFUSED, lambda: turns.refused, "queue_full")
-    metrics.show(families.REFUSED, lambda: database.waiting.refused, "user_queue_full")
-    metrics.show(families.LIST_CACHE_BYTES, lambda: tasks.cache.size)
 
 
 def worker() -> Litestar:

@@ -128,6 +128,12 @@ class Settings:
     """Requests of a client address that are answered 401; further ones are 429. Valid tokens are still served."""
     rate_limit_url: str = field(default="", repr=False)
     """Redis or Valkey server that counts for all workers and hosts. Default each worker by itself."""
+    events_url: str = field(default="", repr=False)
+    """Redis or Valkey server that tells all workers and hosts of writes. Default each worker asks the database."""
+    max_streams: Annotated[int, Meta(ge=0, le=1_000_000)] = 5000
+    """Streams of events that each worker holds open; further ones are answered 503."""
+    max_streams_per_user: Annotated[int, Meta(ge=1, le=1000)] = 10
+    """Those of one user; further ones are answered 429."""
     trusted_proxies: tuple[str, ...] = ()
     """Networks whose `Forwarded` and `X-Forwarded-For` are believed, comma-separated; `unix` for Unix sockets."""
     shutdown_delay: Annotated[float, Meta(ge=0, le=60)] = 1.0
@@ -326,5 +332,6 @@ SPLITTERS: Final = {
     "rate_limit_writes": quotas.limit,
     "rate_limit_failed_auth": quotas.limit,
     "rate_limit_url": quotas.server,
+    "events_url": quotas.server,
     "trusted_proxies": quotas.proxies,
 }

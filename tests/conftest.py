@@ -27,6 +27,9 @@ NEVER_REACHED = Limit(100_000_000, 60)
 
 hypothesis.settings.register_profile("long", max_examples=5000)
 
+STREAM = "/api/{user_id}/events"
+"""The route whose answer has no end, for tests that ask all routes and wait for their answers."""
+
 SENSITIVE: set[str] = set()
 """Every secret and token that the fixtures below hand out."""
 
@@ -35,10 +38,13 @@ TOGETHER = (
     ("tests/auth/better_auth/",),
     ("tests/frontend/",),
     ("tests/load/",),
+    ("tests/web/",),
     ("tests/sync/",),
     ("tests/db/test_plans.py", "tests/tasks/test_single_shard.py"),
 )
-"""Folders and files whose tests install or make something once, share a server, or would load the machine for each other."""
+"""Folders and files whose tests install or make something once, share a server, or would load the machine for each
+other.
+"""
 
 
 LONG = (
@@ -46,6 +52,7 @@ LONG = (
         "tests/load/",
         "tests/auth/better_auth/",
         "tests/frontend/",
+        "tests/web/",
         "tests/clients/",
         "tests/docs/",
         "tests/operations/",
@@ -158,8 +165,8 @@ async def app(settings: Settings) -> AsyncIterator[Litestar]:
         yield app
 
 
-def client_of(app: Litestar, settings: Settings, user_id: str) -> httpx.AsyncClient:
-    token = mint(settings, user_id, 3600)
+def client_of(app: Litestar, settings: Settings, user_id: str, seconds: int = 3600) -> httpx.AsyncClient:
+    token = mint(settings, user_id, seconds)
     SENSITIVE.add(token)
     return httpx.AsyncClient(
         transport=httpx.ASGITransport(app),  # type: ignore[arg-type]  # Litestar's scopes are TypedDicts

@@ -62,13 +62,19 @@ CAUSES: Final[dict[str, dict[str, Any]]] = {
     "there were too many requests": {"limited": True},
     "the database is away": {"away": True},
     "the process ends": {"draining": True},
+    "there are too many streams": {"full": True},
 }
+STREAM_CAUSES: Final = [
+    *("nothing is wrong", "there is no token", "the token is wrong", "the path is somebody else's"),
+    *("there were too many requests", "there are too many streams"),
+]
+"""Whatever else is wrong does not keep a stream from beginning, and this side waits for its end."""
 
 
 class Service:
     """The application in one of its configurations, beside one without a database, and one that serves little."""
 
-    def __init__(self, app: Litestar, away: Litestar, limited: Litestar, settings: Settings) -> None:
+    def __init__(self, app: Litestar, settings: Settings, **others: Litestar) -> None:
         self.settings = settings
         self.document = app.openapi_schema.to_schema()
         self.operations: dict[str, tuple[str, str, Any]] = {
@@ -83,7 +89,7 @@ class Service:
             for handler, _ in route.route_handler_map.values()
         }
         self.app = app
-        self._others = {"away": away, "limited": limited}
+        self._others = others
 
     async def answer(self, operation: str, cause: str) -> httpx.Response:
         """What the operation answers a new user who has two tasks, given that cause."""
@@ -105,7 +111,8 @@ class Service:
         if body is not None:
             headers.setdefault("Content-Type", "application/json")
         app = next((app for name, app in self._others.items() if name in given), self.app)
-        async with client_of(app, self.settings, user_id) as client:
+        seconds = 1 if operation == "streamEvents" else 3600  # it ends with the token
+        async with client_of(app, self.settings, user_id, seconds) as client:
             if "limited" in given:
                 await client.get("/api/me")  # the only one that is served
             app.state.lifecycle.draining = "draining" in given
@@ -131,6 +138,10 @@ class Service:
         if "content" not in documented[status]:
             assert answer.content == b""
             assert "content-type" not in answer.headers
+            return
+        if operation == "streamEvents" and answer.is_success:
+            assert answer.headers["content-type"] == "text/event-stream; charset=utf-8"
+            self._fits(documented[status]["content"]["text/event-stream"]["schema"], answer.text)
             return
         media_type = MEDIA_TYPE if answer.is_error else "application/json"
         assert answer.headers["content-type"] == media_type
@@ -180,13 +191,14 @@ async def service(request: pytest.FixtureRequest, settings: Settings) -> AsyncIt
         app = await stack.enter_async_context(running(settings))
         away = await stack.enter_async_context(running(nowhere))
         limited = await stack.enter_async_context(running(replace(settings, rate_limit=Limit(1, 60))))
-        yield Service(app, away, limited, settings)
+        full = await stack.enter_async_context(running(replace(settings, max_streams=0)))
+        yield Service(app, settings, away=away, limited=limited, full=full)
 
 
 async def test_every_answer_is_documented_and_every_documented_answer_is_given(service: Service) -> None:
     given: dict[str, set[str]] = {}
     for operation in service.operations:
-        for cause in CAUSES:
+        for cause in STREAM_CAUSES if operation == "streamEvents" else CAUSES:
             answer = await service.answer(operation, cause)
             try:
                 service.check(operation, answer)
@@ -199,6 +211,7 @@ async def test_every_answer_is_documented_and_every_documented_answer_is_given(s
 
 async def test_answers_name_their_type_in_the_handlers(service: Service) -> None:
     data = [name for name, (_, path, _) in service.operations.items() if path.startswith("/api/")]
+    data.remove("streamEvents")
     assert len(data) == 13
     for name in data:
         assert re.match(rf".*\b{JSONResponse.__name__}\[", str(service.types[name])), name

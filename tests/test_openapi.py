@@ -21,6 +21,7 @@ from app.settings import Settings
 NAMES: Final = {
     "getProfile": "GET /api/{user_id}",
     "eraseAccount": "DELETE /api/{user_id}",
+    "streamEvents": "GET /api/{user_id}/events",
     "getStats": "GET /api/{user_id}/stats",
     "listChanges": "GET /api/{user_id}/tasks/changes",
     "runBatch": "POST /api/{user_id}/tasks/batch",
@@ -186,7 +187,8 @@ def test_every_error_is_a_problem_with_its_own_example(document: dict[str, Any])
             elif status in {"204", "304"}:
                 assert "content" not in response
             else:
-                assert list(response["content"]) == ["application/json"]
+                streamed = operation["operationId"] == "streamEvents"
+                assert list(response["content"]) == ["text/event-stream" if streamed else "application/json"]
 
 
 def test_conditional_reads_and_writes_are_documented(document: dict[str, Any]) -> None:
@@ -207,10 +209,12 @@ def test_bodies_are_required_but_to_complete_a_task(document: dict[str, Any]) ->
 
 
 def test_every_answer_and_every_body_has_an_example_that_fits_its_schema(document: dict[str, Any]) -> None:
-    contents = [(place, node) for place, node in nodes(document) if re.search(r"/content/[a-z]+/[a-z+]+$", place)]
+    contents = [(place, node) for place, node in nodes(document) if re.search(r"/content/[a-z]+/[a-z+-]+$", place)]
     for _, content in contents:
         validator(document, content["schema"]).validate(content["example"])
-    assert len(contents) == len([place for place, _ in nodes(document) if place.endswith("json/schema")])
+    assert len(contents) == len(
+        [place for place, _ in nodes(document) if place.endswith(("json/schema", "stream/schema"))]
+    )
 
 
 def test_every_other_example_fits_its_schema(document: dict[str, Any]) -> None:

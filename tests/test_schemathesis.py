@@ -103,9 +103,11 @@ def run(settings: Settings, address: str, tmp_path: Path) -> Callable[..., dict[
 
 
 def test_no_generated_case_finds_a_difference(run: Callable[..., dict[str, Any]]) -> None:
-    report = run("--exclude-operation-id=eraseAccount", examples=180)
+    report = run("--exclude-operation-id=eraseAccount", "--exclude-operation-id=streamEvents", examples=180)
     assert report["test_cases"]["generated"] >= CASES
-    assert report["operations"]["tested"] == report["operations"]["total"] - 1
+    assert (
+        report["operations"]["tested"] == report["operations"]["total"] - 2
+    )  # the other one has answers without an end
     assert {phase["status"] for phase in report["phases"].values()} == {"success"}
     assert not any(report["warnings"].values()), report["warnings"]  # such as: no case reached an existing task
 

@@ -1,3 +1,4 @@
+from math import inf
 from typing import Literal
 
 from msgspec import Struct
@@ -28,6 +29,8 @@ class Caller(Struct, frozen=True):
     name: str | None = None
     scopes: frozenset[str] | None = None
     """What an OAuth client may do in the user's name; None is the user's own app, which may do everything."""
+    expires: float = inf
+    """When the token does, in seconds since 1970: what is under way by then has to end."""
 
 
 class Refused(Exception):  # noqa: N818 - what happens to a token, not a fault

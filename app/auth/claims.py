@@ -50,7 +50,7 @@ def caller_of(claims: dict[str, Any], settings: Settings, *, signed_with_secret:
         _check_audience(audience, settings.audiences)
     if not isinstance(claims.get("jti", ""), str):
         raise Refused("claims", "its `jti` is not text")
-    return Caller(subject, _display(claims.get("email")), _display(claims.get("name")), scopes)
+    return Caller(subject, _display(claims.get("email")), _display(claims.get("name")), scopes, claims["exp"])
 
 
 def _caller_of_session(claims: dict[str, Any], scopes: frozenset[str] | None) -> Caller:
@@ -64,9 +64,11 @@ def _caller_of_session(claims: dict[str, Any], scopes: frozenset[str] | None) ->
         expires = convert(session.get("expiresAt"), datetime)
     except ValidationError:
         raise Refused("claims", "its session has no expiry") from None
-    if expires.replace(tzinfo=expires.tzinfo or UTC) <= datetime.now(UTC):
+    expires = expires.replace(tzinfo=expires.tzinfo or UTC)
+    if expires <= datetime.now(UTC):
         raise Refused("expired", "its session has expired: sign in again")
-    return Caller(subject, _display(user.get("email")), _display(user.get("name")), scopes)
+    until = min(claims["exp"], expires.timestamp())
+    return Caller(subject, _display(user.get("email")), _display(user.get("name")), scopes, until)
 
 
 def _check_times(claims: dict[str, Any]) -> None:

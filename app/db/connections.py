@@ -62,6 +62,8 @@ class Connections:
         self.turns = Turns(size, queue)
         self.open = 0
         """How many the engine's pool has opened and not closed."""
+        self.lent = 0
+        """How often one was asked for by requests, for a statement or a batch."""
 
         event.listen(engine.sync_engine, "connect", partial(self._count, 1))
         event.listen(engine.sync_engine, "close", partial(self._count, -1))
@@ -71,6 +73,7 @@ class Connections:
 
         With the turn this is 1.3 µs; the engine's pool takes 15 to hand one out and take it back.
         """
+        self.lent += 1
         while self._idle:
             lease = self._idle.pop()
             if not lease.driver.is_closed():

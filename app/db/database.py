@@ -91,6 +91,17 @@ class Database:
             self._observers.tell(execution)
         return record
 
+    async def fetch_all(self, statement: Statement, values: Mapping[str, Any]) -> list[asyncpg.Record]:
+        """Run a read that no request waits for, and return its rows. Raises what `fetch` raises."""
+
+        async def attempt() -> list[asyncpg.Record]:
+            execution = Execution.begin(statement.name) if self._observed else None
+            self.connections.lent -= 1  # which is about requests
+            return await self._attempts.ask_for_several(statement, statement.arguments(values), execution)
+
+        async with asyncio.timeout(self._timeout), self.connections.turns:
+            return await retry(attempt)
+
     @asynccontextmanager
     async def transaction(
         self, user_id: str | None = None, *, name: str = "transaction"

@@ -5,7 +5,7 @@ import random
 import socket
 import ssl
 from collections.abc import Awaitable, Callable
-from typing import Final, NamedTuple, TypeVar
+from typing import ClassVar, Final, NamedTuple, TypeVar
 
 import asyncpg
 from advanced_alchemy.exceptions import RepositoryError
@@ -26,6 +26,13 @@ class UserQueueFull(Exception):  # noqa: N818 - the same
 
 class AnswerLost(Exception):  # noqa: N818 - the same
     """A write was sent, and no answer says whether it took effect."""
+
+    count: ClassVar[int] = 0
+    """How many there were in this process. Who tells others of writes has told nobody of these."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        AnswerLost.count += 1
 
 
 class StatementOutdated(Exception):  # noqa: N818 - the same

@@ -16,6 +16,15 @@ JSON: Final = (b"content-type", b"application/json")
 ASKED_PATH: Final = "asked_path"
 """Where the state of a request has the path that the client wrote, if it is another name for ours."""
 
+HEAD_ONLY: Final = "head_only"
+"""Stands in the state of a request that wants no body, because its method is HEAD; handlers only ever see GET."""
+
+STREAM: Final = "stream"
+"""Where the state of a request has what an answer without an end is made of: something with a method `end`."""
+
+ENDING: Final = "ending"
+"""Stands in the state of a request that is under way while the server ends; a stream that is there already was told."""
+
 
 class Answer(NamedTuple):
     """Status, headers and body in the form that the server takes."""
@@ -51,6 +60,17 @@ class JSONResponse(Response[T]):
     def to_asgi_response(self, *_: Any, **__: Any) -> ASGIResponse:
         """Return what was made in the constructor; nothing on any layer adds to it."""
         return ReadyResponse(self.answer)
+
+
+class EndlessResponse(Response[T]):
+    """An answer of type `T` that comes bit by bit, as long as `answer` has something to send."""
+
+    def __init__(self, answer: ASGIResponse) -> None:
+        self.answer = answer
+
+    def to_asgi_response(self, *_: Any, **__: Any) -> ASGIResponse:
+        """Return what was made before; nothing on any layer adds to it."""
+        return self.answer
 
 
 def representation(

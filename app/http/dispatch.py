@@ -15,7 +15,7 @@ from litestar.routes import HTTPRoute
 from msgspec import convert
 
 from app.errors import MEDIA_TYPE, MalformedJSON, report
-from app.http.answers import Answer, JSONResponse
+from app.http.answers import Answer, EndlessResponse, JSONResponse
 from app.http.body import StrictRequest
 from app.http.headers import first
 
@@ -34,7 +34,10 @@ Check = Callable[[Any], Awaitable[None]]
 
 
 class Call:
-    """One handler behind its guards, with everything that can be known before a request comes."""
+    """One handler behind its guards, with everything that can be known before a request comes.
+
+    What answers without an end is called like the others, and returns what sends it in the place of a whole answer.
+    """
 
     def __init__(self, handler: HTTPRouteHandler, template: str, names: list[str], check: Check | None) -> None:
         self.template = template
@@ -78,14 +81,20 @@ class Call:
 
 
 class Found(NamedTuple):
-    """A place in the table: the path without a slash at its end, its parameters, and the calls by method."""
+    """A place in the table: the path without a slash at its end, its parameters, and the calls by method.
+
+    Those in `endless` answer with what sends itself.
+    """
 
     path: str
     values: list[str]
     calls: dict[str, Call]
+    endless: dict[str, Call]
 
 
-NOTHING: Final = Found("", [], {})
+NOTHING: Final = Found("", [], {}, {})
+ENDLESS: Final = "//"
+"""Key of the calls whose answers have no end, beside `/` of the others; no segment of a path is called so."""
 
 
 class Table:
@@ -99,10 +108,10 @@ class Table:
             if isinstance(route, HTTPRoute):
                 self._add(route, check)
 
-    def find(self, scope: Any) -> Call | None:
+    def find(self, scope: Any, *, endless: bool = False) -> Call | None:
         """Return the call for a request and complete its scope, or None where Litestar has to answer."""
         found = self._found.get(scope["path"]) or self._match(scope["path"])
-        call: Call | None = found.calls.get(scope["method"])
+        call = (found.endless if endless else found.calls).get(scope["method"])
         if call is None or scope.get("root_path") or not ORDINARY_HOST.fullmatch(first(scope, b"host")):
             return None
         scope["path"] = found.path
@@ -122,8 +131,8 @@ class Table:
                 values.append(segment)
                 segment = "{}"  # noqa: PLW2901 - what stands for it
             node = node.get(segment, {})
-        found = Found(path.rstrip("/") or "/", values, node.get("/", {}))
-        if found.calls and len(path) <= LONGEST_REMEMBERED:
+        found = Found(path.rstrip("/") or "/", values, node.get("/", {}), node.get(ENDLESS, {}))
+        if (found.calls or found.endless) and len(path) <= LONGEST_REMEMBERED:
             if len(self._found) >= REMEMBERED:
                 self._found.clear()
             self._found[path] = found
@@ -133,23 +142,25 @@ class Table:
         """Yield the method and the path template of everything that is called directly."""
         nodes = [self._root]
         for node in nodes:
-            yield from ((method, call.template) for method, call in node.get("/", {}).items())
-            nodes += [below for segment, below in node.items() if segment != "/"]
+            for calls in (node.get("/", {}), node.get(ENDLESS, {})):
+                yield from ((method, call.template) for method, call in calls.items())
+            nodes += [below for segment, below in node.items() if segment not in {"/", ENDLESS}]
 
     def _add(self, route: HTTPRoute, check: Check) -> None:
         """Add any route, so that a segment means here what it means to Litestar; with calls where they are possible."""
         node = self._root
         for component in route.path_components:
             node = node.setdefault(component if isinstance(component, str) else "{}", {})
-        calls = node.setdefault("/", {})
         for method, (handler, _) in route.route_handler_map.items():
             if _can_call(handler, route, len(self._app.middleware)):
                 public = handler.opt.get("public", False)
+                ends = handler.parsed_fn_signature.return_type.is_subclass_of(JSONResponse)
+                calls = node.setdefault("/" if ends else ENDLESS, {})
                 calls[method] = Call(handler, route.path_format, [*route.path_parameters], None if public else check)
 
 
 def _can_call(handler: HTTPRouteHandler, route: HTTPRoute, middleware: int) -> bool:
-    """Tell whether a handler answers with ready JSON, asks for nothing that is not known here, and adds no layer."""
+    """Tell whether a handler's answer is ready, or sends itself, asks for nothing unknown here, and adds no layer."""
     described = handler.parsed_fn_signature
     known = {"request", "data", *route.path_parameters, *_fixed(handler)}
     own = (
@@ -160,7 +171,7 @@ def _can_call(handler: HTTPRouteHandler, route: HTTPRoute, middleware: int) -> b
         handler.exception_handlers,
     )
     return (
-        described.return_type.is_subclass_of(JSONResponse)
+        described.return_type.is_subclass_of((JSONResponse, EndlessResponse))
         and issubclass(handler.resolve_request_class(), StrictRequest)
         and described.parameters.keys() <= known
         and not handler.has_sync_callable

@@ -11,7 +11,7 @@ from litestar.openapi.spec import OpenAPI
 from litestar.routes import HTTPRoute
 
 from app import errors
-from app.http.answers import ASKED_PATH
+from app.http.answers import ASKED_PATH, HEAD_ONLY, Answer
 from app.http.cross_origin import CrossOrigin, is_preflight
 from app.http.dispatch import Check, Table
 from app.http.exchange import Exchange, Layer, with_head
@@ -119,15 +119,14 @@ class Outermost:
             inner["state"][ASKED_PATH] = scope["path"]
         if scope["method"] == "HEAD":
             inner = {**inner, "method": "GET"}
+            scope["state"][HEAD_ONLY] = True
         exchange = Exchange(self._layer, inner, send, scope["method"])
         try:
             call = self._table.find(inner) if self._table else None
             if call is not None:
                 await exchange.answer(await call(inner, receive, send))
-            elif is_preflight(inner):
-                await exchange.answer_preflight()
             else:
-                await self._app(inner, receive, exchange.send)
+                await self._answer(exchange, inner, receive, send)
         except Exception:
             if exchange.status:
                 raise
@@ -138,3 +137,16 @@ class Outermost:
                 await exchange.refuse(errors.ShuttingDown())
         finally:
             log(exchange.line())
+
+    async def _answer(self, exchange: Exchange, scope: Any, receive: Any, send: Any) -> None:
+        """Answer what no ready answer is made for."""
+        if is_preflight(scope):
+            await exchange.answer_preflight()
+        elif self._table and (call := self._table.find(scope, endless=True)):
+            answer: Any = await call(scope, receive, send)
+            if isinstance(answer, Answer):
+                await exchange.answer(answer)
+            else:
+                await answer(scope, receive, exchange.send)
+        else:
+            await self._app(scope, receive, exchange.send)

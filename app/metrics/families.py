@@ -78,6 +78,19 @@ TOKENS: Final = Family(
 KEY_FETCHES: Final = Family(
     "counter", "tasks_key_fetches_total", "Times that the issuer was asked for its public keys.", ("result",)
 )
+STREAMS: Final = Family("gauge", "tasks_event_streams", "Streams of live updates that are open.")
+STREAMS_OPENED: Final = Family(
+    "counter", "tasks_event_streams_opened_total", "Streams of live updates that were opened."
+)
+STREAMS_REFUSED: Final = Family(
+    "counter",
+    "tasks_event_streams_refused_total",
+    "Streams of live updates that were refused because too many were open, by the code of the problem.",
+    ("code",),
+)
+EVENTS_SHARED: Final = Family(
+    "gauge", "tasks_events_shared", "Workers that tell each other of writes; the others ask the database."
+)
 RATE_LIMITED: Final = Family(
     "counter", "tasks_rate_limited_total", "Requests that were refused by a rate limit.", ("limit",)
 )

@@ -25,12 +25,15 @@ Key = tuple[str, str | None, int]
 
 
 class RequestCounts:
-    """Durations in milliseconds by the labels method, route and status; problems by code, `codes` from 0 on."""
+    """Durations in milliseconds by the labels method, route and status; problems by code, `codes` from 0 on.
 
-    def __init__(self, codes: Iterable[str]) -> None:
+    Those that are `unmeasured` are in neither: how long a stream lasts says nothing of how fast anything is.
+    """
+
+    def __init__(self, codes: Iterable[str], unmeasured: Iterable[Key] = ()) -> None:
         self.durations: dict[tuple[str, ...], Series] = {}
         self.problems = dict.fromkeys(sorted(codes), 0)
-        self._by_key: dict[Key, Series] = {}
+        self._by_key: dict[Key, Series] = {key: new_series() for key in unmeasured}
         self._lines: list[AccessLine] = []
 
     def observing(

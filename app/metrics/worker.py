@@ -11,7 +11,7 @@ from app.db.observation import Observer
 from app.logs import AccessLine
 from app.metrics import families, processes
 from app.metrics.families import Family
-from app.metrics.requests import RequestCounts
+from app.metrics.requests import Key, RequestCounts
 from app.metrics.statements import StatementCounts
 
 if TYPE_CHECKING:
@@ -28,9 +28,9 @@ logger = structlog.get_logger("app.metrics")
 class WorkerMetrics:
     """Numbers of one process, for the scrapes of `directory`; `codes` are those that problems may have."""
 
-    def __init__(self, directory: str, codes: Iterable[str]) -> None:
+    def __init__(self, directory: str, codes: Iterable[str], unmeasured: Iterable[Key] = ()) -> None:
         self._directory = Path(directory)
-        self._requests = RequestCounts(codes)
+        self._requests = RequestCounts(codes, unmeasured)
         self._statements = StatementCounts()
         self._counters: list[tuple[Family, Mapping[str, float]]] = [(families.PROBLEMS, self._requests.problems)]
         self._readings: list[tuple[Family, tuple[str, ...], Callable[[], float]]] = []

@@ -12,7 +12,7 @@ from msgspec import Struct
 from app.db.database import Database
 from app.db.names import comment
 from app.http.compression import SMALLEST, Coding
-from app.models import Task, TaskChange
+from app.models import Moved, Task, TaskChange, unheard
 from app.tasks import cursor, listing, purge
 from app.tasks.errors import IdempotencyKeyReused, StaleRevision, TaskDeleted, TaskNotFound
 from app.tasks.fingerprint import fingerprint
@@ -68,7 +68,10 @@ class TaskRepository(SQLAlchemyAsyncRepository[Task]):
 
 
 class TaskStore:
-    """Runs the statements; `priority_names` are written for the stored 1, 2 and 3, lists within `envelope`."""
+    """Runs the statements; `priority_names` are written for the stored 1, 2 and 3, lists within `envelope`.
+
+    `moved` is told of the revision that a write has given to its user.
+    """
 
     def __init__(
         self,
@@ -78,8 +81,10 @@ class TaskStore:
         cache_bytes: int,
         compress: bool = True,
         envelope: str | None = None,
+        moved: Moved = unheard,
     ) -> None:
         self._fetch = database.fetch
+        self._moved = moved
         self._sql = statements(tuple(priority_names), envelope)
         self.cache = ListCache(cache_bytes)
         self._compress = compress
@@ -128,6 +133,7 @@ class TaskStore:
         """Store a new task with these column values."""
         record = await self._fetch(self._sql.create, {"user_id": user_id, **values})
         assert record is not None  # noqa: S101 - INSERT … RETURNING has a row or raises
+        self._moved(user_id, record["revision"])
         return StoredTask(record["revision"], record["body"], record["id"])
 
     async def create_once(self, user_id: str, uid: str, values: Mapping[str, Any]) -> StoredTask:
@@ -138,6 +144,8 @@ class TaskStore:
         written = {**values, "user_id": user_id, "uid": uid, "fingerprint": fingerprint(values)}
         record = await self._fetch(self._sql.create_once, written)
         assert record is not None  # noqa: S101 - one of the two is there, or raises
+        if record["created"]:
+            self._moved(user_id, record["revision"])
         if not record["same"]:
             raise IdempotencyKeyReused
         if record["deleted"]:
@@ -151,24 +159,24 @@ class TaskStore:
         if not values:
             return await self._unchanged(user_id, key, if_match)
         which = {"user_id": user_id, "task_key": key, "if_match": if_match}
-        return _written(await self._fetch(self._sql.of(key).update, {**update_values(values), **which}), if_match)
+        return self._written(await self._fetch(self._sql.of(key).update, {**update_values(values), **which}), which)
 
     async def complete(
         self, user_id: str, key: TaskKey, completed: bool | None, if_match: Sequence[int] | None = None
     ) -> StoredTask:
         """Set whether the task is done, or flip it with None. Raises TaskNotFound, StaleRevision."""
         which = {"user_id": user_id, "task_key": key, "if_match": if_match}
-        return _written(await self._fetch(self._sql.of(key).complete, {**which, "completed": completed}), if_match)
+        return self._written(await self._fetch(self._sql.of(key).complete, {**which, "completed": completed}), which)
 
     async def delete(self, user_id: str, key: TaskKey, if_match: Sequence[int] | None = None) -> None:
         """Turn the task into a tombstone. Raises TaskNotFound, StaleRevision."""
         which = {"user_id": user_id, "task_key": key, "if_match": if_match}
-        _written(await self._fetch(self._sql.of(key).delete, which), if_match)
+        self._written(await self._fetch(self._sql.of(key).delete, which), which)
 
     async def restore(self, user_id: str, key: TaskKey, if_match: Sequence[int] | None = None) -> StoredTask:
         """Bring a deleted task back; one that is there stays as it is. Raises TaskNotFound, StaleRevision."""
         which = {"user_id": user_id, "task_key": key, "if_match": if_match}
-        return _written(await self._fetch(self._sql.of(key).restore, which), if_match)
+        return self._written(await self._fetch(self._sql.of(key).restore, which), which)
 
     async def _unchanged(self, user_id: str, key: TaskKey, if_match: Sequence[int] | None) -> StoredTask:
         task = await self.read(user_id, key)
@@ -176,9 +184,9 @@ class TaskStore:
             raise StaleRevision
         return task
 
-
-def _written(record: asyncpg.Record | None, if_match: Sequence[int] | None) -> StoredTask:
-    assert record is not None  # noqa: S101 - the statement answers with a row in every case
-    if record["revision"] is None:
-        raise StaleRevision if record["present"] and if_match is not None else TaskNotFound
-    return StoredTask(record["revision"], record["body"])
+    def _written(self, record: asyncpg.Record | None, which: Mapping[str, Any]) -> StoredTask:
+        assert record is not None  # noqa: S101 - the statement answers with a row in every case
+        if record["revision"] is None:
+            raise StaleRevision if record["present"] and which["if_match"] is not None else TaskNotFound
+        self._moved(which["user_id"], record["revision"])
+        return StoredTask(record["revision"], record["body"])

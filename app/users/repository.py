@@ -11,7 +11,7 @@ from app.auth.caller import Caller
 from app.db.database import Database
 from app.db.names import comment
 from app.db.statement import USER_ID, Statement
-from app.models import TASKS, USERS, User
+from app.models import TASKS, USERS, Moved, User, unheard
 from app.tasks.repository import TaskRepository
 from app.tasks.statements import FIRST_REVISION
 
@@ -36,16 +36,19 @@ class UserRepository(SQLAlchemyAsyncRepository[User]):
         revision: int = await self.session.scalar(raised.returning(USERS.c.revision))
         return revision
 
-    async def erase(self, user_id: str) -> None:
-        """Delete the user's row, after the writes under way that hold it; further ones wait."""
-        await self.session.execute(sa.delete(User).prefix_with(comment("users.erase")).where(User.id == user_id))
+    async def erase(self, user_id: str) -> int | None:
+        """Delete the user's row, after the writes under way that hold it; further ones wait. Return its revision."""
+        deletion = sa.delete(User).prefix_with(comment("users.erase")).where(User.id == user_id)
+        revision: int | None = await self.session.scalar(deletion.returning(User.revision))
+        return revision
 
 
 class UserStore:
     """Runs one statement a call, but for erasure, which is a transaction."""
 
-    def __init__(self, database: Database, *, priority_names: Sequence[str]) -> None:
+    def __init__(self, database: Database, *, priority_names: Sequence[str], erased: Moved = unheard) -> None:
         self._database = database
+        self._erased = erased
         self._profile = Statement.compile("users.profile", _profile(), varying=(USER_ID, EMAIL, NAME))
         self._stats = Statement.compile("users.stats", _stats(priority_names), varying=(USER_ID,))
 
@@ -64,8 +67,10 @@ class UserStore:
         The user's row goes first: it waits for writes under way, whose tasks the second statement then sees.
         """
         async with self._database.transaction(user_id, name="users.erase") as session:
-            await UserRepository(session=session).erase(user_id)
+            revision = await UserRepository(session=session).erase(user_id)
             await TaskRepository(session=session).erase(user_id)
+        if revision is not None:
+            self._erased(user_id, revision)
 
     async def _text(self, statement: Statement, values: dict[str, Any]) -> str:
         record = await self._database.fetch(statement, values)

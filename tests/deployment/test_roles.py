@@ -18,7 +18,7 @@ from litestar.routes import HTTPRoute
 from app import purge
 from app.db import migrations
 from app.settings import Settings
-from tests.conftest import client_of, random_user, running
+from tests.conftest import STREAM, client_of, random_user, running
 from tests.deployment.files import text
 from tests.processes import ROOT, environment
 
@@ -103,6 +103,8 @@ async def test_role_of_the_application_is_enough_for_every_route(roles: Settings
     async with running(roles) as app, client_of(app, roles, random_user()) as client:
         task = None
         for method, path in operations(app):
+            if path == STREAM:
+                continue
             body = {"title": "x", "operations": OPERATIONS} if method in {"POST", "PUT", "PATCH"} else None
             answer = await client.request(method, path.format(user_id="me", task_id=task), json=body)
             assert answer.is_success, (method, path, answer.text)

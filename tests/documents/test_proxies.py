@@ -154,6 +154,16 @@ def test_each_client_has_its_own_count_and_cannot_choose_its_address(front: Fron
         assert client.get(TASKS, headers={"Authorization": "Bearer a.b.c"}).status_code == 401
 
 
+def test_events_pass_as_they_come(front: Front) -> None:
+    with front.client() as client, client.stream("GET", "/api/me/events") as stream:
+        assert stream.headers["Content-Type"] == "text/event-stream; charset=utf-8"
+        pieces = stream.iter_text()
+        assert re.fullmatch(r"retry: \d+\n\n", next(pieces))
+        for title in ("Milk", "Eggs"):  # the second one only if the first has not waited for more
+            revision = client.post(TASKS, json={"title": title}).json()["revision"]
+            assert next(pieces) == f'id: {revision}\ndata: {{"revision": {revision}}}\n\n'
+
+
 def test_an_upgrade_changes_nothing(front: Front) -> None:
     with front.client() as client:
         upgrade = {"Connection": "Upgrade, HTTP2-Settings", "Upgrade": "h2c", "HTTP2-Settings": "AAMAAABkAAQAAP__"}

@@ -56,6 +56,7 @@ DIRECT: Final = {
     "GET /health",
     "GET /api/{user_id}",
     "DELETE /api/{user_id}",
+    "GET /api/{user_id}/events",
     "GET /api/{user_id}/stats",
     "GET /api/{user_id}/tasks",
     "POST /api/{user_id}/tasks",

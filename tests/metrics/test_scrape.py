@@ -4,6 +4,7 @@ import re
 import shutil
 import socket
 import subprocess
+from contextlib import ExitStack
 from pathlib import Path
 from typing import get_args
 
@@ -16,7 +17,7 @@ from app.metrics.families import Family
 from app.settings import VERSION
 from tests.documents.blocks import the_block
 from tests.metrics.conftest import DURATION, Watched
-from tests.metrics.scrapes import Scrape
+from tests.metrics.scrapes import CLIENT, Scrape
 from tests.processes import ROOT, until
 
 STATEMENT = "tasks_database_statement_duration_seconds"
@@ -215,6 +216,23 @@ def test_every_metric_is_documented_with_its_labels_and_no_other(four: Watched, 
     for name, has, _ in scrape.samples():
         family_name = re.sub(r"_(bucket|sum|count)$", "", name)
         assert documented[family_name] == has.keys() - {"le"}, name
+
+
+def test_streams_are_counted_by_themselves_and_their_length_is_in_no_histogram(four: Watched) -> None:
+    headers = four.user()
+    before = four.scrape()
+    with ExitStack() as stack:
+        for _ in range(3):
+            stack.enter_context(CLIENT.stream("GET", f"{four.server.url}/api/me/events", headers=headers))
+        until(lambda: Scrape.of(four.port).sum("tasks_event_streams") == 3)
+    until(lambda: Scrape.of(four.port).sum("tasks_event_streams") == 0)
+    assert four.ask("GET", "/api/nobody/events", headers=headers).status_code == 403
+    after = four.scrape()
+    assert difference(before, after, "tasks_event_streams_opened_total") == 3
+    assert after.values("tasks_event_streams_refused_total", "code") == {"too_many_streams": 0, "streams_full": 0}
+    route = {"route": "/api/{user_id}/events"}
+    assert difference(before, after, f"{DURATION}_count", **route) == 1  # the refusal
+    assert four.server.output.count('"route":"/api/{user_id}/events","status":200') == 3
 
 
 def test_verdicts_about_tokens_are_the_documented_ones(one: Watched) -> None:

@@ -5,6 +5,7 @@ for several requests names the request's user in the same places.
 """
 
 import re
+import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from itertools import chain
@@ -17,6 +18,7 @@ from sqlalchemy.dialects import postgresql
 from app.db.database import Database
 from app.db.lateral import LateralStatement
 from app.db.statement import DIALECT, Statement
+from app.events.polling import REVISIONS
 from app.settings import Settings
 from app.tasks import purge
 from app.tasks.batch.statements import statements as statements_of_batches
@@ -101,6 +103,20 @@ def test_every_statement_for_several_requests_names_the_user_of_each(statements:
         ), source
         assert not unconfined(part, "p.user_id"), part
         assert "$" not in part, part
+
+
+def test_the_one_for_all_who_have_a_stream_reads_a_number_of_each_and_is_the_only_one_for_several_users() -> None:
+    assert REVISIONS.sql.endswith("*/ users.id, users.revision FROM users WHERE users.id = ANY ($1::text[])")
+    assert (REVISIONS.parameters, REVISIONS.writes) == (("connected",), False)
+    of_nobody = {
+        value.name
+        for name in [name for name in sys.modules if name.startswith("app.")]
+        for value in vars(sys.modules[name]).values()
+        if isinstance(value, Statement)
+        and "user_id" not in value.parameters
+        and any(re.search(rf"\b{table}\b", value.sql) for table in KEYS)
+    }
+    assert of_nobody == {REVISIONS.name}
 
 
 def test_so_do_those_that_remove_a_users_tombstones() -> None:

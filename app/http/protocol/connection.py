@@ -5,6 +5,7 @@ from http import HTTPStatus
 from typing import Any, Final
 
 from app.errors import Problem, RequestTimeout
+from app.http.answers import ENDING, STREAM
 from app.http.body import INTERRUPTION
 from app.http.exchange import REQUEST_IDS
 from app.http.protocol import refusal
@@ -71,6 +72,16 @@ class Connection(Incoming):
             self.flow.resume_reading()
             if self.failed is not None:
                 self.fail(self.failed)
+
+    def shutdown(self) -> None:
+        """End with the answer that is under way, or at once; an answer without an end is told to come to one."""
+        super().shutdown()
+        cycle = self.cycle
+        if cycle is not None and not cycle.response_complete:
+            state = cycle.scope["state"]
+            state[ENDING] = True
+            if STREAM in state:
+                state[STREAM].end()
 
     def pause_writing(self) -> None:
         """Let the application wait: the client does not read as fast as it writes."""

@@ -16,6 +16,10 @@ VARYING: Final = {CONTENT_LENGTH, b"etag", b"link", b"location", b"ratelimit", b
 UNUSUAL: Final = {b"connection", b"transfer-encoding"}
 """Headers that say how the answer is sent, and leave it to uvicorn."""
 
+ANY_LENGTH: Final = 2**64
+LONGEST_LENGTH: Final = 2**63
+"""Counts down from the one; with less than the other left, the length was a real one."""
+
 WITHOUT_BODY: Final = (204, 304)  # have no length either
 REMEMBERED: Final = 256
 LONGEST_REMEMBERED: Final = 256
@@ -60,11 +64,11 @@ class Cycle(RequestResponseCycle):
     async def send(self, message: Any) -> None:
         """Send a message of ASGI."""
         if self.disconnected or self.flow.write_paused:
-            await super().send(message)
+            await self._send(message)
         elif not self.response_started and message["type"] == "http.response.start":
             lines = self._head(message["status"], message["headers"])
             if lines is None:
-                await super().send(message)
+                await self._send(message)
                 return
             self.response_started = True
             self.waiting_for_100_continue = False
@@ -76,7 +80,22 @@ class Cycle(RequestResponseCycle):
             self.message_event.set()
             self.on_response()
         else:
-            await super().send(message)
+            await self._send(message)
+
+    async def _send(self, message: Any) -> None:
+        """Leave a message to uvicorn, but for a body of unknown length that HTTP/1.0 lets end with the connection.
+
+        It knows no chunks (RFC 9112, section 6.1); uvicorn sends them all the same.
+        """
+        if self.scope.get("http_version") == "1.0":
+            if not self.response_started:
+                has_length = any(name == CONTENT_LENGTH for name, _ in message.get("headers", ()))
+                if not has_length and message["status"] not in WITHOUT_BODY and self.scope["method"] != "HEAD":
+                    self.chunked_encoding = False
+                    self.expected_content_length = ANY_LENGTH
+            elif self.expected_content_length > LONGEST_LENGTH and not message.get("more_body", False):
+                self.expected_content_length = len(message.get("body", b""))
+        await super().send(message)
 
     def _head(self, status: int, headers: list[Header]) -> list[bytes] | None:
         """Return the lines of a head, or None where there is more to it; note the length of the body."""

@@ -8,6 +8,7 @@ from msgspec import Raw, Struct, json
 
 from app.db.database import Database
 from app.errors import FieldError
+from app.models import Moved, unheard
 from app.tasks.batch.errors import BatchConflict
 from app.tasks.batch.folding import Outcome, Plan, fold
 from app.tasks.batch.schemas import Operation, Status
@@ -37,8 +38,9 @@ class Answer(Struct):
 class BatchStore:
     """Runs batches of one user each."""
 
-    def __init__(self, database: Database, *, priority_names: Sequence[str]) -> None:
+    def __init__(self, database: Database, *, priority_names: Sequence[str], moved: Moved = unheard) -> None:
         self._database = database
+        self._moved = moved
         self._statements = statements(priority_names)
 
     async def run(self, user_id: str, operations: Sequence[Operation], *, atomic: bool) -> bytes:
@@ -50,6 +52,8 @@ class BatchStore:
         written = await self._database.decide(
             self._statements, user_id, {"user_id": user_id, "ids": ids, "uids": uids}, batch.decide
         )
+        if written:
+            self._moved(user_id, batch.revision)
         return batch.answer(written)
 
 
@@ -59,23 +63,24 @@ class _Batch:
     def __init__(self, operations: Sequence[Operation], *, atomic: bool) -> None:
         self._operations = operations
         self._atomic = atomic
-        self._revision = 0
+        self.revision = 0
+        """The user's, with whatever was written."""
         self._plan: Plan = Plan([], [], refused=False)
 
     def decide(self, rows: Sequence[asyncpg.Record]) -> dict[str, Any] | None:
         """Decide by what is stored, and return what to write."""
         stored = [_stored(row) for row in rows if row["id"] is not None]
         self._plan = fold(self._operations, stored, atomic=self._atomic)
-        self._revision = rows[0]["user_revision"]
+        self.revision = rows[0]["user_revision"]
         if not (writes := self._plan.writes):
             return None
         start = rows[0]["start"]
-        self._revision = start + len(writes)
+        self.revision = start + len(writes)
         written = [_row(slot, revision) for revision, slot in enumerate(writes, start + 1)]
         ids = [slot.stored.id for slot in writes if slot.stored]
         return {
             "rows": json.encode(written).decode(),
-            "revision": self._revision,
+            "revision": self.revision,
             "created": len(writes) - len(ids),
             "ids": ids,
         }
@@ -85,8 +90,8 @@ class _Batch:
         bodies = {key: row["body"] for row in written for key in (row["id"], row["uid"])}
         results = [_result(outcome, bodies) for outcome in self._plan.outcomes]
         if self._plan.refused:
-            raise BatchConflict(self._revision, results)
-        return json.encode(Answer(self._revision, results))
+            raise BatchConflict(self.revision, results)
+        return json.encode(Answer(self.revision, results))
 
 
 def _stored(row: asyncpg.Record) -> Stored:

@@ -1,10 +1,10 @@
 import { observable } from "@legendapp/state";
 import { syncedCrud } from "@legendapp/state/sync-plugins/crud";
-import { type Operation, type Task, type Tasks, task } from "./tasks";
+import { type Live, type Operation, type Task, type Tasks, task } from "./tasks";
 
 type Options = Pick<Parameters<typeof syncedCrud<Task>>[0], "persist" | "retry">;
 
-export function observableTasks(tasks: Tasks, options: Options) {
+export function observableTasks(tasks: Tasks, options: Options, live?: Live) {
   const push = async (operation: Operation) => {
     const [result] = await tasks.push([operation]);
     return result?.task && task(result.task);
@@ -12,12 +12,12 @@ export function observableTasks(tasks: Tasks, options: Options) {
   return observable(
     syncedCrud<Task>({
       ...options,
-      as: "object",
-      fieldId: "uid",
+      as: "object", fieldId: "uid",
       fieldCreatedAt: "revision", // 0 until the server has had it
       fieldUpdatedAt: "revision",
       fieldDeleted: "deleted_at",
       changesSince: "last-sync",
+      ...(live && { subscribe: ({ refresh }) => live(tasks, refresh) }),
       mode: "assign", // what was made before the first answer stays
       updatePartial: true,
       list: ({ lastSync = 0, value }) =>

@@ -1,6 +1,7 @@
 import type { RxCollection, WithDeleted } from "rxdb";
 import { replicateRxCollection } from "rxdb/plugins/replication";
-import { type Operation, type Task, type Tasks, edits } from "./tasks";
+import { Observable } from "rxjs";
+import { type Live, type Operation, type Task, type Tasks, edits } from "./tasks";
 
 type Row = WithDeleted<Task>;
 const row = (task: Task): Row => ({ ...task, _deleted: task.deleted_at !== null });
@@ -10,7 +11,7 @@ function operation(now: Row, before?: Row): Operation {
   return before ? { op: "patch", uid: now.uid, data: edits(before, now) } : { op: "put", uid: now.uid, data: now };
 }
 
-export function replicate(collection: RxCollection<Task>, tasks: Tasks, retryTime = 5000) {
+export function replicate(collection: RxCollection<Task>, tasks: Tasks, live?: Live, retryTime = 5000) {
   const held = async () => (await collection.find().exec()).map((document) => document.toMutableJSON());
   const pull = async (checkpoint?: { since: number }) => {
     const { changes, revision } = await tasks.changes(checkpoint?.since ?? 0, held);
@@ -21,6 +22,7 @@ export function replicate(collection: RxCollection<Task>, tasks: Tasks, retryTim
     const refused = rows.filter((_, at) => results[at]?.status !== "ok").map((each) => each.newDocumentState);
     return refused.map((document) => ({ ...document, _deleted: true })); // somebody else has deleted it
   };
-  const handlers = { pull: { handler: pull }, push: { handler: push } };
+  const stream$ = new Observable<"RESYNC">((to) => live?.(tasks, () => to.next("RESYNC")));
+  const handlers = { pull: { handler: pull, stream$ }, push: { handler: push } };
   return replicateRxCollection({ collection, replicationIdentifier: tasks.url, retryTime, ...handlers });
 }

@@ -1,22 +1,21 @@
 import type { QueryClient } from "@tanstack/query-core";
-import type { Operation, Task, Tasks } from "./tasks";
+import type { Live, Operation, Task, Tasks } from "./tasks";
 
 export const KEY = ["tasks"];
 export type Held = { revision: number; rows: Record<string, Task> };
 
 /** The query KEY asks for what changed; the mutation KEY sends an operation, in its turn, and waits while offline. */
-export function configure(client: QueryClient, tasks: Tasks) {
+export function configure(client: QueryClient, tasks: Tasks, live?: Live) {
   const held = () => client.getQueryData<Held>(KEY) ?? { revision: 0, rows: {} };
   const merged = (changes: Task[]) => {
     const rows = { ...held().rows, ...Object.fromEntries(changes.map((row) => [row.uid, row])) };
     return Object.fromEntries(Object.entries(rows).filter(([, row]) => row.deleted_at === null));
   };
-  client.setQueryDefaults(KEY, {
-    queryFn: async () => {
-      const { changes, revision } = await tasks.changes(held().revision, () => Object.values(held().rows));
-      return { revision, rows: merged(changes) };
-    },
-  });
+  const queryFn = async () => {
+    const { changes, revision } = await tasks.changes(held().revision, () => Object.values(held().rows));
+    return { revision, rows: merged(changes) };
+  };
+  client.setQueryDefaults(KEY, { queryFn });
   client.setMutationDefaults(KEY, {
     scope: { id: "tasks" }, retry: true,
     mutationFn: (operation: Operation) => tasks.push([operation]),
@@ -27,4 +26,5 @@ export function configure(client: QueryClient, tasks: Tasks) {
     },
     onSettled: () => client.invalidateQueries({ queryKey: KEY }),
   });
+  return live?.(tasks, () => client.isMutating({ mutationKey: KEY }) || client.invalidateQueries({ queryKey: KEY }));
 }

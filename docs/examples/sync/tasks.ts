@@ -22,8 +22,13 @@ type Changes = { changes: Task[]; revision: number };
 export class Tasks {
   constructor(
     readonly url: string,
-    private readonly token: () => Promise<string>,
+    readonly token: () => Promise<string>,
   ) {}
+
+  /** The address of the stream that says when there is something to pull. */
+  get events(): string {
+    return new URL("events", this.url).href;
+  }
 
   /**
    * Every change since a revision, and the revision to go on from. Where the server can no longer tell, the whole list,
@@ -67,6 +72,24 @@ export class Tasks {
     if (!response.ok && response.status !== 410) throw new Error(`${response.status} ${await response.text()}`);
     return response;
   }
+}
+
+/** Calls `pull` when connected and whenever the server has something new. Returns what ends it. */
+export type Live = (tasks: Tasks, pull: () => unknown) => () => void;
+
+/** A function that has `pull` run once more: never twice at the same time, and again in some seconds if it fails. */
+export function oneAtATime(pull: () => unknown, ended: () => boolean): () => void {
+  let wanted = false;
+  let running = false;
+  return async function run(): Promise<void> {
+    wanted = true;
+    if (running) return;
+    for (running = true; wanted && !ended(); ) {
+      wanted = false;
+      await Promise.resolve().then(pull).catch(() => setTimeout(run, 5000));
+    }
+    running = false;
+  };
 }
 
 /** The members of an answer that stand on the device. */

@@ -9,11 +9,11 @@ const task = ({ id, tags, created_at, _status, _changed, ...row }: DirtyRaw) =>
 const edits = (row: DirtyRaw) =>
   Object.fromEntries(row["_changed"].split(",").map((name: keyof Task) => [name, task(row)[name]]));
 
+let turn = Promise.resolve(); // WatermelonDB refuses a synchronisation during another
 export function sync(database: Database, tasks: Tasks): Promise<void> {
   const held = async () => (await database.get("tasks").query().fetch()).map((model) => task(model._raw));
-  return synchronize({
-    database,
-    sendCreatedAsUpdated: true,
+  return (turn = turn.catch(() => {}).then(() => synchronize({
+    database, sendCreatedAsUpdated: true,
     pullChanges: async ({ lastPulledAt }) => {
       const { changes, revision } = await tasks.changes(lastPulledAt ?? 0, held);
       const updated = changes.filter((row) => !row.deleted_at).map(raw);
@@ -26,5 +26,5 @@ export function sync(database: Database, tasks: Tasks): Promise<void> {
       const patches = updated.map((row): Operation => ({ op: "patch", uid: row["id"], data: edits(row) }));
       await tasks.push([...puts, ...patches, ...deleted.map((uid): Operation => ({ op: "delete", uid }))]);
     },
-  });
+  })));
 }

@@ -1,5 +1,5 @@
 /** What the scenario does with a device, whatever keeps its tasks. */
-import type { Task, Tasks } from "./adapters/tasks";
+import type { Live, Task, Tasks } from "./adapters/tasks";
 
 export interface Device {
   create(task: Task): Promise<void>;
@@ -11,8 +11,8 @@ export interface Device {
   close(): Promise<void>;
 }
 
-/** Makes a device that reaches the server by `tasks` while `online()`. */
-export type Make = (name: string, tasks: Tasks, online: () => boolean) => Promise<Device>;
+/** Makes a device that reaches the server by `tasks` while `online()`, and with `live` hears of what others wrote. */
+export type Make = (name: string, tasks: Tasks, online: () => boolean, live?: Live) => Promise<Device>;
 
 export async function until(reached: () => boolean | Promise<boolean>): Promise<void> {
   const end = Date.now() + 20_000;

@@ -1,16 +1,18 @@
 /** Two devices of one person, on which the same things happen whatever keeps their tasks. */
 import { createInterface } from "node:readline";
 import { onlineManager } from "@tanstack/query-core";
-import { type Task, Tasks } from "./adapters/tasks";
-import type { Device, Make } from "./device";
+import * as native from "./adapters/live-native";
+import * as web from "./adapters/live";
+import { type Live, type Task, Tasks } from "./adapters/tasks";
+import { type Device, type Make, until } from "./device";
 
-const { API_URL: url = "", TOKEN: token = "" } = process.env;
+const { API_URL: url = "", TOKEN: token = "", OTHER_TOKEN: otherToken = "" } = process.env;
 const lines = createInterface({ input: process.stdin })[Symbol.asyncIterator]();
 
-/** Have something done to the server, by whoever runs this. */
-async function ask(what: string): Promise<void> {
+/** Have something done to the server, by whoever runs this, and return what they say. */
+async function ask(what: string): Promise<string> {
   console.log(what);
-  await lines.next();
+  return (await lines.next()).value;
 }
 
 let reachable = true;
@@ -82,6 +84,39 @@ await phone.sync();
 await ask("purge");
 await bothSync();
 
-const held = JSON.stringify({ phone: await phone.tasks(), laptop: await laptop.tasks() });
-await new Promise((resolve) => process.stdout.write(`${held}\n`, resolve));
+/** With live updates, as somebody else: no device is told to fetch what the other one wrote. */
+async function updates(): Promise<string> {
+  const { live } = process.argv[2] === "watermelondb" ? native : web;
+  const expiring = await ask("expiring"); // a token that is good for three seconds
+  let renewed = false;
+  const others = new Tasks(`${url}/api/me/tasks`, async () => (renewed ? otherToken : expiring));
+  const connected = new Set<string>();
+  const join = (name: string) => {
+    const watched: Live = (tasks, pull) => live(tasks, () => (connected.add(name), pull()));
+    return make(name, others, () => true, watched);
+  };
+  const both = () => until(() => connected.size === 2); // from then on, only an event says that there is something
+  const [one, two] = [await join("one"), await join("two")];
+  const arrives = (each: Device, title: string) =>
+    until(async () => (await each.tasks()).some((task) => task.title === title));
+  await both();
+  await one.create(task("created on one"));
+  await one.sync();
+  await arrives(two, "created on one");
+  renewed = true;
+  await new Promise((resolve) => setTimeout(resolve, 500)); // until nothing is on its way
+  connected.clear();
+  await both(); // again, for the token has expired
+  await two.edit(await found(two, "created on one"), { title: "edited on two" });
+  await two.sync();
+  await arrives(one, "edited on two");
+  await one.remove(await found(one, "edited on two"));
+  await one.sync();
+  await until(async () => (await two.tasks()).length === 0);
+  return "arrived";
+}
+
+const held = { phone: await phone.tasks(), laptop: await laptop.tasks() };
+const ended = JSON.stringify({ held, live: await updates().catch(String) });
+await new Promise((resolve) => process.stdout.write(`${ended}\n`, resolve));
 process.exit(0);

@@ -27,9 +27,11 @@ from tests.processes import NEVER_LIMITED, ROOT, Server, command, copied_project
 
 FOLDER: Final = Path(__file__).parent
 ADAPTERS: Final = ROOT / "docs" / "examples" / "sync"
+STREAMS: Final = ("live", "live-native")
 NAMES: Final = ("legend-state", "rxdb", "tanstack-db", "tanstack-query", "watermelondb")
 CREATED: Final = 201
 DELETED: Final = 5
+EXPIRING_SECONDS: Final = 3
 LONGEST: Final = 30
 WIDEST: Final = 120
 HELD: Final = ("uid", "title", "description", "priority", "tags", "due_date", "completed", "revision")
@@ -62,6 +64,9 @@ class Service:
         """Wait for the other scenarios, and have it done once."""
         self._barriers[what].wait(60)
 
+    def token(self, user: str, seconds: int = 3600) -> str:
+        return mint(self._settings, user, seconds)
+
     def give_up(self) -> None:
         """Let nobody wait for a scenario that has ended."""
         for barrier in self._barriers.values():
@@ -92,11 +97,13 @@ class Service:
 
 @dataclass
 class Outcome:
-    """How a scenario ended: its exit code, what it printed, what both devices hold, and what the server has."""
+    """How a scenario ended: its exit code, what it printed, what both devices hold, how live updates went, and what
+    the server has."""
 
     code: int
     printed: str
     held: Mapping[str, list[dict[str, Any]]] = field(default_factory=dict)
+    live: str = ""
     tasks: list[dict[str, Any]] = field(default_factory=list)
 
 
@@ -120,19 +127,20 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def outcomes(project: Path, settings: Settings) -> Iterator[Mapping[str, Outcome]]:
-    """What becomes of every adapter, each with a user of its own, side by side."""
+    """What becomes of every adapter, each with users of its own, side by side."""
     with copied_project() as folder:
         service = Service(folder, settings)
         users = service.users = [random_user() for _ in NAMES]
         with ThreadPoolExecutor(len(NAMES)) as threads:
-            tokens = [mint(settings, user, 3600) for user in users]
-            found = threads.map(lambda name, token: play(name, project, service, token), NAMES, tokens)
+            found = threads.map(lambda name, user: play(name, project, service, user), NAMES, users)
             yield dict(zip(NAMES, found, strict=True))
 
 
-def play(name: str, project: Path, service: Service, token: str) -> Outcome:
+def play(name: str, project: Path, service: Service, user: str) -> Outcome:
     """Run the scenario with one adapter, and do to the server what it asks for."""
+    token, other = service.token(user), random_user()
     variables = {"PATH": os.environ["PATH"], "API_URL": service.url, "TOKEN": token}
+    variables["OTHER_TOKEN"] = service.token(other)
     with subprocess.Popen(
         ["npx", "tsx", "scenario.ts", name],
         cwd=project,
@@ -146,19 +154,22 @@ def play(name: str, project: Path, service: Service, token: str) -> Outcome:
         assert program.stdout is not None
         printed = ""
         for line in program.stdout:
-            if line.strip() in {"stop", "start", "purge"}:
-                service.do(line.strip())
-                program.stdin.write("done\n")
-                program.stdin.flush()
-            else:
+            asked = line.strip()
+            if asked in {"stop", "start", "purge"}:
+                service.do(asked)
+            elif asked != "expiring":
                 printed += line
+                continue
+            program.stdin.write(f"{service.token(other, EXPIRING_SECONDS) if asked == 'expiring' else 'done'}\n")
+            program.stdin.flush()
     if program.returncode:
         service.give_up()
         return Outcome(program.returncode, printed)
     answer = httpx.get(
         f"{service.url}/api/me/tasks", params={"limit": 500}, headers={"Authorization": f"Bearer {token}"}
     )
-    return Outcome(0, printed, json.loads(printed.splitlines()[-1]), answer.json())
+    ended = json.loads(printed.splitlines()[-1])
+    return Outcome(0, printed, ended["held"], ended["live"], answer.json())
 
 
 def by_uid(rows: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
@@ -175,7 +186,7 @@ def test_the_adapters_compile_strictly(project: Path) -> None:
     assert compiled.returncode == 0, compiled.stdout
 
 
-@each_adapter
+@pytest.mark.parametrize("name", [*NAMES, *STREAMS])
 def test_an_adapter_is_short(name: str) -> None:
     lines = (ADAPTERS / f"{name}.ts").read_text().splitlines()
     assert len(lines) <= LONGEST
@@ -183,7 +194,7 @@ def test_an_adapter_is_short(name: str) -> None:
 
 
 def test_every_adapter_is_run() -> None:
-    assert {path.stem for path in ADAPTERS.glob("*.ts")} == {"tasks", *NAMES}
+    assert {path.stem for path in ADAPTERS.glob("*.ts")} == {"tasks", *STREAMS, *NAMES}
 
 
 @each_adapter
@@ -194,6 +205,13 @@ def test_both_devices_end_with_what_the_server_has(outcomes: Mapping[str, Outcom
     assert len(there) == CREATED - DELETED
     assert by_uid(outcome.held["phone"]) == there
     assert by_uid(outcome.held["laptop"]) == there
+
+
+@each_adapter
+def test_what_one_device_writes_arrives_on_the_other_by_itself_also_after_a_token_has_expired(
+    outcomes: Mapping[str, Outcome], name: str
+) -> None:
+    assert outcomes[name].live == "arrived", outcomes[name].printed
 
 
 @each_adapter

@@ -4,7 +4,7 @@ import { observableTasks } from "../adapters/legend-state";
 import type { Task } from "../adapters/tasks";
 import { type Make, until } from "../device";
 
-export const make: Make = async (name, tasks, online) => {
+export const make: Make = async (name, tasks, online, live) => {
   const kept = new Map<string, string>();
   const storage = {
     getAllKeys: async () => [...kept.keys()],
@@ -14,10 +14,11 @@ export const make: Make = async (name, tasks, online) => {
     removeItem: async (key: string) => void kept.delete(key),
   };
   const plugin = observablePersistAsyncStorage({ AsyncStorage: storage as never });
-  const rows = observableTasks(tasks, {
+  const options = {
     persist: { name, plugin, retrySync: true },
     retry: { infinite: true, delay: 50, backoff: "constant" },
-  });
+  } as const;
+  const rows = observableTasks(tasks, options, live);
   const state = syncState(rows);
   const held = () => (rows.peek() ?? {}) as Record<string, Task>;
   rows.onChange(() => {}); // what nobody observes is not synchronised

@@ -26,10 +26,10 @@ const schema = {
   additionalProperties: false,
 } as const;
 
-export const make: Make = async (name, tasks, online) => {
+export const make: Make = async (name, tasks, online, live) => {
   const database = await createRxDatabase({ name, storage: getRxStorageMemory(), multiInstance: false });
   const { rows } = await database.addCollections({ rows: { schema: { ...schema } as never } });
-  const replication = replicate(rows as never, tasks, 50);
+  const replication = replicate(rows as never, tasks, live, 50);
   const found = async (uid: string) => (await rows!.findOne(uid).exec())!;
   return {
     create: async (task) => void (await rows!.insert(task)),

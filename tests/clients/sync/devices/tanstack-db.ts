@@ -1,7 +1,7 @@
 import { offlineTasks } from "../adapters/tanstack-db";
 import { type Make, until } from "../device";
 
-export const make: Make = async (_name, tasks, online) => {
+export const make: Make = async (_name, tasks, online, live) => {
   const kept = new Map<string, string>();
   const storage = {
     get: async (key: string) => kept.get(key) ?? null,
@@ -23,7 +23,11 @@ export const make: Make = async (_name, tasks, online) => {
     isLeader: () => true,
     onLeadershipChange: () => () => {},
   };
-  const { collection, pull, outbox } = offlineTasks(tasks, { storage, onlineDetector, leaderElection, jitter: false });
+  const { collection, pull, outbox } = offlineTasks(
+    tasks,
+    { storage, onlineDetector, leaderElection, jitter: false },
+    live,
+  );
   await outbox.waitForInit();
   const write = (change: () => void) => {
     const transaction = outbox.createOfflineTransaction({ mutationFnName: "push", autoCommit: false });

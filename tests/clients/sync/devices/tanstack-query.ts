@@ -1,12 +1,13 @@
-import { MutationObserver, QueryClient, onlineManager } from "@tanstack/query-core";
+import { MutationObserver, QueryClient, QueryObserver, onlineManager } from "@tanstack/query-core";
 import { type Held, KEY, configure } from "../adapters/tanstack-query";
 import type { Operation } from "../adapters/tasks";
 import { type Make, until } from "../device";
 
-export const make: Make = async (_name, tasks, online) => {
+export const make: Make = async (_name, tasks, online, live) => {
   const client = new QueryClient({ defaultOptions: { mutations: { retryDelay: 50 } } });
   client.mount();
-  configure(client, tasks);
+  configure(client, tasks, live);
+  if (live) new QueryObserver(client, { queryKey: KEY }).subscribe(() => {}); // a screen that shows the tasks
   const send = (operation: Operation) => {
     new MutationObserver(client, { mutationKey: KEY }).mutate(operation as never).catch(() => {});
   };

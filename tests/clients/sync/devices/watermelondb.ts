@@ -37,10 +37,11 @@ const columns = ({ tags, created_at, uid: _uid, deleted_at: _deleted, ...fields 
   ...(created_at && { created_at: Date.parse(created_at) }),
 });
 
-export const make: Make = async (name, tasks, online) => {
+export const make: Make = async (name, tasks, online, live) => {
   const adapter = new LokiJSAdapter({ schema, dbName: name, useWebWorker: false, useIncrementalIndexedDB: false });
   const database = new Database({ adapter, modelClasses: [Row] });
   const rows = database.get<Row>("tasks");
+  live?.(tasks, () => sync(database, tasks));
   const set = (row: Row, fields: Partial<Task>) => {
     for (const [column, value] of Object.entries(columns(fields))) row._setRaw(column as never, value as never);
   };
