@@ -28,7 +28,7 @@ FLAGS: Final = (
     "--disable-component-update",
     "--disable-sync",
 )
-OPERATIONS: Final = 16
+OPERATIONS: Final = 17
 
 needs_chromium = pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium on the PATH")
 

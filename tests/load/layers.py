@@ -111,6 +111,8 @@ async def cost(layer: Running, plan: Path, seconds: float) -> float:
     load = await wrk.run(layer.url, REPLAY, plan, seconds=seconds, connections=CONNECTIONS)
     if load.errors:
         raise click.ClickException(f"{layer.contender.title}: {load.errors}")
+    if not load.requests:
+        raise click.ClickException(f"{layer.contender.title}: no answer within --seconds")
     await asyncio.sleep(SETTLE_SECONDS)
     return (cpu_seconds(layer.process_id) - before) / load.requests * MICRO
 

@@ -45,7 +45,7 @@ def test_endurance_prints_memory_as_requests_go_by_and_its_growth() -> None:
 
 @pytest.mark.usefixtures("tools")
 def test_the_cost_of_each_layer_is_printed() -> None:
-    output = printed("layers", "--rounds", "1", "--seconds", "0.2")
+    output = printed("layers", "--rounds", "1", "--seconds", "0.5")
     layers = re.findall(r"^(\S.*?) +[\d.]+ +-?[\d.]+ +[\d.]+$", output, flags=re.MULTILINE)
     assert layers[0] == "uvicorn"
     assert len(layers) == 8
