@@ -20,7 +20,7 @@ from app.auth.bearer import BearerToken
 from app.auth.tokens import TokenVerifier
 from app.cli import Commands
 from app.db.database import Database
-from app.db.observation import AnyObserver
+from app.db.observers import AnyObserver
 from app.db.slow_log import slow_log
 from app.docs import assets, page
 from app.errors import codes, respond

@@ -11,7 +11,8 @@ from asyncpg.prepared_stmt import PreparedStatement
 
 from app.db.connections import Connections
 from app.db.failures import AnswerLost, StatementOutdated, retry, was_refused
-from app.db.observation import Execution, Observers
+from app.db.observation import Execution
+from app.db.observers import Observers
 from app.db.statement import Preparation, Statement
 
 LONGEST: Final = 1.0

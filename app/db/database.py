@@ -16,7 +16,8 @@ from app.db.deadline import Deadline
 from app.db.decision import Decide, Decision, Decisions
 from app.db.engine import create_engine
 from app.db.failures import AnswerLost, retry, was_refused
-from app.db.observation import AnyObserver, Execution, Observers
+from app.db.observation import Execution
+from app.db.observers import AnyObserver, Observers
 from app.db.statement import USER_ID, Preparation, Statement
 from app.db.turns import UserTurns, WaitingPerUser
 from app.settings import Settings
@@ -29,7 +30,7 @@ class Database:
     """A statement or a transaction has `database_timeout` seconds for everything: waiting, connecting, asking again.
 
     Until the database has answered once, a statement has `database_cold_start_timeout`, for a compute that wakes up.
-    `observers` are told of each statement and transaction, see app/db/observation.py.
+    `observers` are told of each statement and transaction, see app/db/observers.py.
     """
 
     def __init__(self, settings: Settings, observers: Sequence[AnyObserver] = ()) -> None:

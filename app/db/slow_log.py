@@ -2,7 +2,8 @@
 
 import structlog
 
-from app.db.observation import Execution, OfSlow
+from app.db.observation import Execution
+from app.db.observers import OfSlow
 
 MILLI = 1000
 

@@ -2,7 +2,8 @@
 
 from bisect import bisect_left
 
-from app.db.observation import Execution, Observer
+from app.db.observation import Execution
+from app.db.observers import Observer
 from app.metrics.durations import BOUNDS, Series, new_series
 
 

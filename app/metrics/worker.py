@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 import structlog
 
-from app.db.observation import Observer
+from app.db.observers import Observer
 from app.logs import AccessLine
 from app.metrics import families, processes
 from app.metrics.families import Family

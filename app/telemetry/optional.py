@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any, Final
 
-from app.db.observation import AnyObserver, OfTraced
+from app.db.observers import AnyObserver, OfTraced
 from app.logs import AccessLine
 from app.settings import Settings, SettingsError, environment, lend_environment
 

@@ -18,7 +18,7 @@ from app.db import attempts, groups
 from app.db.database import Database
 from app.db.failures import QueueFull
 from app.db.lateral import LateralStatement
-from app.db.observation import AnyObserver
+from app.db.observers import AnyObserver
 from app.db.statement import KNOWN, USER_ID, Statement
 from app.models import USERS
 from app.settings import Settings

@@ -10,7 +10,8 @@ import pytest
 from structlog.testing import capture_logs
 
 from app.db import groups
-from app.db.observation import Execution, Observers
+from app.db.observation import Execution
+from app.db.observers import Observers
 from app.db.slow_log import slow_log
 from app.settings import Settings
 from tests.conftest import client_of, running
