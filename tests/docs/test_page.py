@@ -1,5 +1,4 @@
 import re
-import shutil
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
@@ -7,7 +6,7 @@ from typing import Final, Literal
 
 import httpx
 import pytest
-from playwright.async_api import Browser, Locator, Page, async_playwright, expect
+from playwright.async_api import Browser, Locator, Page, expect
 
 from app.asgi import create_app
 from app.auth.mint import mint
@@ -15,22 +14,10 @@ from app.auth.tokens import TokenVerifier
 from app.db.database import Database
 from app.docs.page import DEVELOPMENT_USER
 from app.settings import Settings
+from tests.chromium import launched, needs_chromium
 from tests.conftest import SENSITIVE, random_user
 
-CHROMIUM: Final = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-FLAGS: Final = (
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-)
 OPERATIONS: Final = 17
-
-needs_chromium = pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium on the PATH")
 
 
 @dataclass
@@ -43,10 +30,8 @@ class Seen:
 
 @pytest.fixture(scope="module")
 async def browser() -> AsyncIterator[Browser]:
-    async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+    async with launched() as browser:
         yield browser
-        await browser.close()
 
 
 @asynccontextmanager

@@ -6,9 +6,9 @@ from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 
 import pytest
-from playwright.async_api import Browser, async_playwright
+from playwright.async_api import Browser
 
-from tests.docs.test_page import CHROMIUM, FLAGS, needs_chromium
+from tests.chromium import launched, needs_chromium
 from tests.frontend.conftest import Frontend
 from tests.frontend.tab import Tab, opened
 
@@ -19,10 +19,8 @@ LIST = 'api.GET("/api/{user_id}/tasks", { params: { path: { user_id: "me" } } })
 
 @pytest.fixture(scope="module")
 async def browser() -> AsyncIterator[Browser]:
-    async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+    async with launched() as browser:
         yield browser
-        await browser.close()
 
 
 @pytest.fixture

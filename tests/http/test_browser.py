@@ -13,8 +13,8 @@ from playwright.async_api import BrowserContext, Page, async_playwright
 
 from app.auth.mint import mint
 from app.settings import Settings
+from tests.chromium import CHROMIUM, FLAGS, needs_chromium
 from tests.conftest import random_user
-from tests.docs.test_page import CHROMIUM, FLAGS, needs_chromium
 from tests.processes import Server, copied_project, until
 
 ELSEWHERE: Final = "elsewhere.test"

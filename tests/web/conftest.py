@@ -2,11 +2,11 @@ import os
 from collections.abc import AsyncIterator, Iterator
 
 import pytest
-from playwright.async_api import Browser, async_playwright
+from playwright.async_api import Browser
 
 from app.settings import Settings
 from tests.auth.better_auth.issuer import UnusableNodeError
-from tests.docs.test_page import CHROMIUM, FLAGS
+from tests.chromium import launched
 from tests.web import stack as stacks
 from tests.web.stack import Stack
 from tests.web.window import Window, opened
@@ -26,10 +26,8 @@ def stack(settings: Settings) -> Iterator[Stack]:
 
 @pytest.fixture(scope="session")
 async def browser() -> AsyncIterator[Browser]:
-    async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+    async with launched() as browser:
         yield browser
-        await browser.close()
 
 
 @pytest.fixture

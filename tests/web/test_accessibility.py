@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from playwright.async_api import Page, expect
 
-from tests.docs.test_page import needs_chromium
+from tests.chromium import needs_chromium
 from tests.web.stack import APP, RULES
 from tests.web.window import Window
 

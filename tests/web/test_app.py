@@ -9,7 +9,7 @@ import pytest
 from playwright.async_api import Browser, Route, expect
 
 from tests.auth.better_auth.issuer import PASSWORD
-from tests.docs.test_page import needs_chromium
+from tests.chromium import needs_chromium
 from tests.web.stack import APP, Stack
 from tests.web.window import Window
 

@@ -2,7 +2,7 @@
 
 from playwright.async_api import expect
 
-from tests.docs.test_page import needs_chromium
+from tests.chromium import needs_chromium
 from tests.web.window import Window
 
 pytestmark = needs_chromium
