@@ -27,6 +27,7 @@ from app.errors import codes, respond
 from app.events.controller import ROUTE, EventsController
 from app.events.hub import Hub
 from app.events.polling import Poller
+from app.events.siblings import Told, join
 from app.http import openapi
 from app.http.body import StrictRequest
 from app.http.cross_origin import CrossOrigin
@@ -73,7 +74,12 @@ def create_app(settings: Settings | None = None) -> Litestar:
     hub = Hub(settings)
     poller = Poller(database, hub)
     shared = _shared(settings, hub, poller)
-    told: Hub | SharedEvents = shared or hub
+    told: Told = shared or hub
+    siblings = join(told)
+    if siblings:
+        told = siblings
+        poller.others_wrote = siblings.have_written
+        poller.told_of_doubt.append(siblings.note)
     tasks = TaskStore(
         database,
         moved=told.moved,
@@ -132,6 +138,8 @@ def create_app(settings: Settings | None = None) -> Litestar:
     if shared:
         app.on_startup.append(shared.start)
         app.on_shutdown.insert(0, shared.stop)
+    if siblings:
+        app.on_shutdown.append(siblings.leave)
     if metrics:
         show(metrics, database, tasks, bearer, limiter)
         show_events(metrics, hub, shared)
@@ -165,7 +173,7 @@ def _shared(settings: Settings, hub: Hub, poller: Poller) -> "SharedEvents | Non
 
     shared = SharedEvents(settings.events_url, hub, poller.catch_up)
     poller.others_tell = lambda: shared.up
-    poller.doubt = shared.doubt
+    poller.told_of_doubt.append(shared.doubt)
     return shared
 
 

@@ -14,6 +14,7 @@ import uvicorn
 from app import listening
 from app.db import migrations
 from app.development import banner, postgres
+from app.events import siblings
 from app.http.protocol import ProtocolFactory
 from app.metrics.port import answering
 from app.settings import Settings
@@ -54,6 +55,7 @@ def run(settings: Settings, *, host: str, port: int, **options: Any) -> None:
     with (
         answering(settings, port if own_port else None) as exposition,
         postgres.running() if settings.development else nullcontext(),
+        siblings.introduced(1 if options["reload"] else options.get("workers", 1)),
     ):
         if settings.development or settings.migrate_on_start:  # the workers would each do it
             with exposition.migrating() if exposition else nullcontext():

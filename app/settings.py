@@ -5,7 +5,8 @@ Nothing is written, generated or guessed here. What development adds to the envi
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Annotated, Any, Final, Literal, Self, get_args, get_type_hints
@@ -249,6 +250,21 @@ def hand_down(variable: str, text: str) -> None:
     """Set a variable for libraries that read it, and for the workers to come, which are other processes."""
     os.environ[variable] = text
     get_settings.cache_clear()
+
+
+@contextmanager
+def handing_down(variable: str, text: str) -> Iterator[None]:
+    """Set a variable for the workers that are started in the block."""
+    os.environ[variable] = text
+    try:
+        yield
+    finally:
+        del os.environ[variable]
+
+
+def handed_down(variable: str) -> str | None:
+    """Return what the process that started this worker has set for it."""
+    return os.environ.get(variable)
 
 
 def lend_environment(prefix: str) -> None:

@@ -16,6 +16,9 @@ from app.db.statement import Statement
 from app.events.hub import Hub
 
 POLL_SECONDS: Final = 2.0
+SIBLING_SECONDS: Final = 0.5
+"""How often to look whether another worker of this host has written, which asks the database nothing if none has."""
+
 SELDOM_SECONDS: Final = 30.0
 AWAKE_SECONDS: Final = 60.0
 """How long after the worker's last other statement, or a change that it saw, it goes on asking."""
@@ -32,14 +35,16 @@ logger = structlog.get_logger("app.events")
 class Poller:
     """Asks every POLL_SECONDS, or seldom where `others_tell`: then only what nobody could tell is to be found.
 
-    `doubt` is called after writes of this worker of which it does not know whether they took effect.
+    What is `told_of_doubt` is called after writes of this worker of which it does not know whether they took effect.
     """
 
     def __init__(self, database: Database, hub: Hub) -> None:
         self._database = database
         self._hub = hub
         self.others_tell: Callable[[], bool] = lambda: False
-        self.doubt: Callable[[], None] = lambda: None
+        self.others_wrote: Callable[[], bool] | None = None
+        """Tells whether another worker of this host has written, where that can be known."""
+        self.told_of_doubt: list[Callable[[], None]] = []
         self._doubts = AnswerLost.count
         self._wanted = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
@@ -67,10 +72,14 @@ class Poller:
         loop = asyncio.get_running_loop()
         while True:
             with suppress(TimeoutError):
-                async with asyncio.timeout(POLL_SECONDS):
+                async with asyncio.timeout(self._tick):
                     await self._wanted.wait()
             if self._due(loop.time()):
                 await self._ask(loop)
+
+    @property
+    def _tick(self) -> float:
+        return SIBLING_SECONDS if self.others_wrote else POLL_SECONDS
 
     def _due(self, now: float) -> bool:
         """Tell whether to ask, and note whether the worker works."""
@@ -81,12 +90,16 @@ class Poller:
         if self._doubts != AnswerLost.count:
             self._doubts = AnswerLost.count
             self._wanted.set()
-            self.doubt()
+            for tell in self.told_of_doubt:
+                tell()
+        others_tell = self.others_tell()
+        if self.others_wrote and not others_tell and self.others_wrote():
+            self._wanted.set()
         if not self._hub.open:
             self._wanted.clear()
             return False
-        interval = SELDOM_SECONDS if self.others_tell() else POLL_SECONDS
-        due = now < self._awake_until and now - self._asked_at >= interval - POLL_SECONDS / 2
+        interval = SELDOM_SECONDS if others_tell else POLL_SECONDS
+        due = now < self._awake_until and now - self._asked_at >= interval - self._tick / 2
         return due or self._wanted.is_set()
 
     async def _ask(self, loop: asyncio.AbstractEventLoop) -> None:

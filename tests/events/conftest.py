@@ -1,4 +1,5 @@
 import asyncio
+import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
@@ -11,6 +12,9 @@ from tests.conftest import random_user
 from tests.events.client import Stream, token
 from tests.servers import serving
 
+NO_TLS = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+"""For many clients of plain HTTP, each of which would read the system's certificates otherwise."""
+
 
 class Device:
     """A user's: writes tasks, and follows the stream."""
@@ -19,7 +23,10 @@ class Device:
         self.address, self.settings, self.user_id = address, settings, user_id
         self._stack = stack
         self.http = httpx.AsyncClient(
-            base_url=address, headers={"Authorization": f"Bearer {token(settings, user_id)}"}, timeout=20
+            base_url=address,
+            headers={"Authorization": f"Bearer {token(settings, user_id)}"},
+            timeout=20,
+            verify=NO_TLS,
         )
 
     async def write(self, title: str = "x") -> int:

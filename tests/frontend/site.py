@@ -38,13 +38,18 @@ def with_addresses(text: str, service: str, site: str) -> str:
     return text.replace("https://api.example.com", service).replace("https://app.example.com", site)
 
 
-def build(service: str, site: str, **variables: str) -> None:
-    """Put the project together and compile it for these addresses. Raises UnusableNodeError."""
+def install_packages() -> None:
+    """Install what the project needs from npm, in a folder that stays. Raises UnusableNodeError."""
     FOLDER.mkdir(parents=True, exist_ok=True)
-    for name in STALE:
-        shutil.rmtree(FOLDER / name, ignore_errors=True)
     shutil.copytree(SOURCE, FOLDER, dirs_exist_ok=True)
     install(FOLDER)
+
+
+def build(service: str, site: str, **variables: str) -> None:
+    """Put the project together and compile it for these addresses. Raises UnusableNodeError."""
+    for name in STALE:
+        shutil.rmtree(FOLDER / name, ignore_errors=True)
+    install_packages()
     for path, text in snippets().items():
         (FOLDER / path).parent.mkdir(parents=True, exist_ok=True)
         (FOLDER / path).write_text(with_addresses(text, service, site))

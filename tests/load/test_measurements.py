@@ -62,12 +62,15 @@ def test_growth_prints_what_lists_and_changes_cost_by_the_size_of_the_table_and_
 
 
 def test_live_updates_print_how_late_they_are_what_they_cost_and_that_nothing_is_missed() -> None:
-    few = {"writes": 3, "streams": 20, "writers": 3, "idle": 50, "rounds": 1, "seconds": 0.5, "kills": 1}
+    few = {"writes": 3, "streams": 20, "writers": 3, "idle": 50, "rounds": 1, "seconds": 0.5, "kills": 1, "silence": 2}
     output = printed("live", *(f"--{name}={number}" for name, number in few.items()))
-    delays = re.findall(r"^(same worker|other worker, \w+) +\d+\.\d +\d+\.\d$", output, flags=re.MULTILINE)
-    assert delays == ["same worker", "other worker, Redis", "other worker, database"]
+    delays = re.findall(r"^(\w.*?) +\d+\.\d +\d+\.\d$", output, flags=re.MULTILINE)
+    assert delays == ["same worker", "other host, Redis", "other worker of one host", "other host, database"]
     crowd = r"^(Redis|database): 3 writers, 20 streams: \d+ writes, \d+ events, none missed$"
     assert re.findall(crowd, output, re.MULTILINE) == ["Redis", "database"]
     assert re.search(r"^memory, 50 each: -?\d+\.\d KiB a connection, -?\d+\.\d more a stream$", output, re.MULTILINE)
+    assert re.search(
+        r"^20 idle streams: \d statements in 2 s, \d in a tenth of it after a write$", output, re.MULTILINE
+    )
     assert re.search(r"^reads/s: \d+, beside 50 streams \d+: \d+%$", output, re.MULTILINE)
     assert re.search(r"^kills: 1 \(\{'(?:worker|redis)': 1\}\), nothing missed$", output, re.MULTILINE)

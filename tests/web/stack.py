@@ -40,13 +40,18 @@ class Stack:
         return jwt.encode({"sub": user_id, "iat": issued, "exp": expires}, self.secret, algorithm="HS256")
 
 
-def built(folder: Path, settings: Settings) -> Path:
-    """Put the app into a copy of the project, check its types and build it. Raises UnusableNodeError."""
+def install_packages() -> None:
+    """Install what the app and its tests need from npm, in folders that stay. Raises UnusableNodeError."""
     INSTALLED.mkdir(parents=True, exist_ok=True)
     for name in (".npmrc", "package.json", "package-lock.json"):  # the first refuses a Node that is too old for Vite
         shutil.copy(APP / name, INSTALLED)
     install(INSTALLED)
     install(RULES)
+
+
+def built(folder: Path, settings: Settings) -> Path:
+    """Put the app into a copy of the project, check its types and build it. Raises UnusableNodeError."""
+    install_packages()
     app = folder / APP.relative_to(ROOT)
     shutil.copytree(APP, app, ignore=OURS)
     (app / "node_modules").symlink_to(INSTALLED / "node_modules")

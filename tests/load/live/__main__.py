@@ -5,6 +5,7 @@ Run it with `python -m tests.load.live`; it starts a database, a Redis server an
 
 import asyncio
 from collections.abc import Collection, Mapping
+from functools import partial
 from typing import Any
 
 import click
@@ -16,17 +17,18 @@ from tests.load.live import delays, idle
 from tests.load.live.service import Bench, bench, ground
 from tests.ratelimit.redis import Redis
 
-PARTS = ("delays", "crowd", "memory", "rates", "kills")
+PARTS = ("delays", "crowd", "memory", "statements", "rates", "kills")
 
 
 async def print_delays(bench: Bench, writes: int) -> None:
     click.echo(f"{'ms from the write to the event':<40}{'p50':>10}{'p95':>10}")
-    for name, other, shared in (
-        ("same worker", False, False),
-        ("other worker, Redis", True, True),
-        ("other worker, database", True, False),
+    for name, taken in (
+        ("same worker", partial(delays.delays, other=False, shared=False)),
+        ("other host, Redis", partial(delays.delays, other=True, shared=True)),
+        ("other worker of one host", delays.among_siblings),
+        ("other host, database", partial(delays.delays, other=True, shared=False)),
     ):
-        p50, p95 = delays.quantiles(await delays.delays(bench, other=other, shared=shared, writes=writes))
+        p50, p95 = delays.quantiles(await taken(bench, writes=writes))
         click.echo(f"{name:<40}{p50:>10.1f}{p95:>10.1f}")
 
 
@@ -50,6 +52,7 @@ async def print_kills(bench: Bench, kills: int) -> None:
 @click.option("--idle", default=5000, show_default=True, help="Streams on which nothing happens.")
 @click.option("--rounds", default=5, show_default=True)
 @click.option("--seconds", default=5.0, show_default=True, help="Length of a round.")
+@click.option("--silence", default=60.0, show_default=True, help="Seconds in which statements of idle streams count.")
 @click.option("--kills", default=200, show_default=True)
 def main(**options: Any) -> None:
     """Measure all parts, one after the other."""
@@ -67,6 +70,10 @@ async def measure(parts: Collection[str], given: Mapping[str, Any], settings: Se
         if "memory" in parts:
             connection, stream = await idle.memory(place, given["idle"])
             click.echo(f"memory, {given['idle']} each: {connection:.1f} KiB a connection, {stream:.1f} more a stream")
+        if "statements" in parts:
+            asleep, woken = await idle.statements(place, given["streams"], given["silence"])
+            click.echo(f"{given['streams']} idle streams: {asleep} statements in {given['silence']:.0f} s,", nl=False)
+            click.echo(f" {woken} in a tenth of it after a write")
         if "rates" in parts:
             without, beside = await idle.rates(place, given["idle"], given["rounds"], given["seconds"])
             click.echo(f"reads/s: {without:.0f}, beside {given['idle']} streams {beside:.0f}: {beside / without:.0%}")

@@ -38,6 +38,25 @@ async def delays(bench: Bench, *, other: bool, shared: bool, writes: int) -> lis
     return taken
 
 
+async def among_siblings(bench: Bench, writes: int) -> list[float]:
+    """Return the milliseconds of each write to the last of ten streams, which are with both workers of one server.
+
+    Nobody asks these anything else, so one of them may have had nothing to do for as long as there have been writes.
+    """
+    server = await bench.server("siblings", workers=2)
+    user_id = random_user()
+    streams = [await bench.device(server, user_id).follow() for _ in range(STREAMS_OF_A_USER)]
+    writer = bench.device(server, user_id)
+    taken = []
+    for _ in range(writes):
+        await asyncio.sleep(random.random())  # noqa: S311
+        sent = time.perf_counter()
+        revision = await writer.write()
+        await asyncio.gather(*(stream.until_revision(revision, PATIENCE_SECONDS) for stream in streams))
+        taken.append((time.perf_counter() - sent) * 1e3)
+    return taken
+
+
 async def _known(writer: Device, reader: Device) -> int:
     """Write once workers have found each other, and return the revision."""
     await reader.http.get("/api/me")

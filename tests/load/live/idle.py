@@ -8,11 +8,13 @@ from typing import Final
 
 import psutil  # type: ignore[import-untyped]
 
+from app.events import polling
 from tests.conftest import random_user
 from tests.events.client import HEAD, token
 from tests.faults.client import Client
 from tests.load.live.service import Bench
 from tests.processes import Server
+from tests.wire import relayed
 
 KIBIBYTE: Final = 1024
 WARM_UP: Final = 300
@@ -57,6 +59,27 @@ def connections(bench: Bench, server: Server, path: str, number: int) -> list[so
 def _close(opened: list[socket.socket]) -> None:
     for client in opened:
         client.close()
+
+
+async def statements(bench: Bench, streams: int, seconds: float) -> tuple[int, int]:
+    """Return what idle streams ask the database in so long a time, and in a tenth of it after somebody has written.
+
+    The first begins as late after a request as the service goes on asking.
+    """
+    async with relayed(bench.settings.database_url) as (relay, url):
+        server = await bench.server("counted", url=url)
+        kept = await asyncio.to_thread(connections, bench, server, "/api/me/events", streams)
+        device = bench.device(server, random_user())
+        await device.write()
+        await asyncio.sleep(min(seconds, polling.AWAKE_SECONDS) + 2 * polling.POLL_SECONDS)
+        relay.reset()
+        await asyncio.sleep(seconds)
+        asleep = relay.statements
+        await device.write()
+        relay.reset()
+        await asyncio.sleep(seconds / 10)
+        _close(kept)
+        return asleep, relay.statements
 
 
 async def rates(bench: Bench, streams: int, rounds: int, seconds: float) -> tuple[float, float]:

@@ -22,12 +22,15 @@ class Bench:
         self._stack = stack
         self._servers: dict[str, Server] = {}
 
-    async def server(self, name: str, *, workers: int = 1, shared: bool = False) -> Server:
-        """Return the service of a name, started if need be; where it is `shared`, workers tell each other."""
+    async def server(self, name: str, *, workers: int = 1, shared: bool = False, url: str | None = None) -> Server:
+        """Return the service of a name, started if need be; where it is `shared`, workers tell each other.
+
+        `url` leads to the database by another way.
+        """
         if name in self._servers:
             return self._servers[name]
         variables = {
-            "DATABASE_URL": self.settings.database_url,
+            "DATABASE_URL": url or self.settings.database_url,
             "BETTER_AUTH_SECRET": self.settings.better_auth_secret,
             "MAX_STREAMS": "100000",
             **NEVER_LIMITED,
