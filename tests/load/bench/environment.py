@@ -3,6 +3,7 @@
 Run it with `python -m tests.load.bench.environment` to make it without measuring.
 """
 
+import fcntl
 import os
 import shutil
 import subprocess
@@ -23,7 +24,17 @@ class MissingToolError(click.ClickException):
 
 
 def install() -> None:
-    """Install the pinned packages, once per version of their list and interpreter. Raises MissingToolError."""
+    """Install the pinned packages, once per version of their list and interpreter. Raises MissingToolError.
+
+    Whoever comes while another process does so waits for it.
+    """
+    FOLDER.parent.mkdir(exist_ok=True)
+    with (FOLDER.parent / "peers.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        _install()
+
+
+def _install() -> None:
     wanted = f"{sys.version}\n{REQUIREMENTS.read_text()}"
     installed = FOLDER / ".installed"
     if installed.is_file() and installed.read_text() == wanted:
