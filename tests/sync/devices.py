@@ -93,14 +93,17 @@ class Device:
                 if all(each["status"] == "ok" for each in first.json()["results"]):
                     assert again.json() == first.json()
 
-    def pull_page(self) -> None:
-        """Ask for one page and apply it; a device that starts again forgets at the end what it has not been told."""
+    def pull_page(self) -> bool:
+        """Ask for one page and apply it, and tell whether the copy is complete with it.
+
+        A device that starts again forgets at the end what it has not been told.
+        """
         if self._next is None:
             self._seen = None if self.since else set()
         answer = self._client.get(self._next or f"{TASKS}/changes?since={self.since}&limit={self._limit}")
         if answer.status_code == 410:
             self._next, self.since = None, 0
-            return
+            return False
         assert answer.status_code == 200, answer.text
         page = answer.json()
         revisions = [row["revision"] for row in page["changes"]]
@@ -112,12 +115,12 @@ class Device:
             if self._seen is not None:
                 self.rows = {uid: row for uid, row in self.rows.items() if uid in self._seen}
             self.since = page["revision"]
+        return self._next is None
 
     def pull(self) -> None:
-        """Pull until a copy is complete."""
-        self.pull_page()
-        while self._next is not None or (self.since == 0 and self.rows):
-            self.pull_page()
+        """Pull until a copy is complete: also an empty one begins again after a 410."""
+        while not self.pull_page():
+            pass
 
     def send_all(self) -> None:
         while self.queue:

@@ -192,3 +192,17 @@ def test_every_copy_ends_as_the_list_of_the_server(server: Server, settings: Set
             max_examples=3000 if long else 12, stateful_step_count=30, deadline=None, print_blob=True
         ),
     )
+
+
+def test_a_device_whose_copy_is_empty_begins_again_after_an_erasure(server: Server, settings: Settings) -> None:
+    World.url, World.settings = server.url, settings
+    world = World()
+    world.create_elsewhere_without_a_name(title="milk")
+    world.pull(number=0)
+    world.delete(number=0, place=0)
+    world.send(number=0, lost=False)
+    world.pull(number=0)
+    assert world.devices[0].rows == {}
+    world.erase()
+    world.create_elsewhere_without_a_name(title="bread")
+    world.teardown()
