@@ -40,16 +40,23 @@ HELD: Final = ("uid", "title", "description", "priority", "tags", "due_date", "c
 each_adapter = pytest.mark.parametrize("name", NAMES)
 
 
+def variables(settings: Settings) -> Mapping[str, str]:
+    """Return what a server with these settings finds in its environment."""
+    assert settings.database_url
+    return {
+        **NEVER_LIMITED,
+        "DATABASE_URL": settings.database_url,
+        "BETTER_AUTH_SECRET": settings.better_auth_secret,
+    }
+
+
 class Service:
     """A server that all scenarios share: what they ask for happens when each of them has come so far."""
 
     def __init__(self, folder: Path, settings: Settings) -> None:
         self._folder = folder
         self._settings = settings
-        self._variables = NEVER_LIMITED | {
-            "DATABASE_URL": settings.database_url,
-            "BETTER_AUTH_SECRET": settings.better_auth_secret,
-        }
+        self._variables = variables(settings)
         self._server = self._serve()
         self._barriers = {
             what: threading.Barrier(len(NAMES), getattr(self, what)) for what in ("stop", "start", "purge")
@@ -139,12 +146,12 @@ def outcomes(project: Path, settings: Settings) -> Iterator[Mapping[str, Outcome
 def play(name: str, project: Path, service: Service, user: str) -> Outcome:
     """Run the scenario with one adapter, and do to the server what it asks for."""
     token, other = service.token(user), random_user()
-    variables = {"PATH": os.environ["PATH"], "API_URL": service.url, "TOKEN": token}
-    variables["OTHER_TOKEN"] = service.token(other)
+    given = {"PATH": os.environ["PATH"], "API_URL": service.url, "TOKEN": token}
+    given["OTHER_TOKEN"] = service.token(other)
     with subprocess.Popen(
         ["npx", "tsx", "scenario.ts", name],
         cwd=project,
-        env=variables,
+        env=given,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -222,3 +229,13 @@ def test_edits_of_both_devices_are_kept(outcomes: Mapping[str, Outcome], name: s
     assert titles["laptop 1"]["tags"] == ["work", "now"]
     assert {"made meanwhile", "edited meanwhile"} <= titles.keys()
     assert not {"edited too late", "laptop 0", "laptop 3", "phone 2", "phone 3", "phone 4"} & titles.keys()
+
+
+def test_a_copy_begins_again_if_the_account_is_erased_between_two_of_its_pages(
+    project: Path, settings: Settings
+) -> None:
+    with copied_project() as folder:
+        server = Server(folder, port=None, workers=1, options=(), **variables(settings)).serving()
+        token = mint(settings, random_user(), 3600)
+        copied = clients.run("npx tsx erased.ts", project, API_URL=server.url, TOKEN=token)
+    assert json.loads(copied.stdout) == {"held": 600, "erased": 204, "changes": 600, "deleted": 600, "revision": 0}
