@@ -1,6 +1,6 @@
 """The documentation page, served by the app itself and nothing of it by others; in development it is signed in."""
 
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any, Final
 
@@ -98,6 +98,6 @@ def document(request: Request[Any, Any, Any]) -> Response[bytes]:
     return assets.respond(request, _encoded(request.app), MediaType.JSON, cache_control="no-cache")
 
 
-@cache
+@lru_cache(maxsize=4)  # a process has one application; what makes many of them keeps few
 def _encoded(app: Any) -> bytes:
     return json.encode(app.openapi_schema.to_schema())
