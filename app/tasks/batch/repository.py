@@ -15,6 +15,7 @@ from app.tasks.batch.schemas import Operation, Status
 from app.tasks.batch.slot import Slot, Stored
 from app.tasks.batch.statements import statements
 from app.tasks.fingerprint import fingerprint
+from app.tasks.key import TaskKey
 from app.tasks.one_task import WRITABLE
 
 BIGGEST_ID: Final = 2**63 - 1
@@ -87,7 +88,7 @@ class _Batch:
 
     def answer(self, written: Sequence[asyncpg.Record]) -> bytes:
         """Return the answer. Raises BatchConflict."""
-        bodies = {key: row["body"] for row in written for key in (row["id"], row["uid"])}
+        bodies = {key: row["body"] for row in written for key in (row["id"], row["uid"]) if key is not None}
         results = [_result(outcome, bodies) for outcome in self._plan.outcomes]
         if self._plan.refused:
             raise BatchConflict(self.revision, results)
@@ -104,10 +105,11 @@ def _row(slot: Slot, revision: int) -> dict[str, Any]:
     return {**which, **(slot.values or {}), "revision": revision, "deleted": slot.deleted}
 
 
-def _result(outcome: Outcome, bodies: dict[Any, str]) -> Result:
+def _result(outcome: Outcome, bodies: dict[TaskKey, str]) -> Result:
     slot = outcome.slot
     body = None
-    if slot is not None:
-        stored = slot.stored
-        body = bodies.get(stored.id if stored else slot.uid, stored.body if stored else None)
+    if slot is not None and slot.stored:
+        body = bodies.get(slot.stored.id, slot.stored.body)
+    elif slot is not None and slot.uid is not None:
+        body = bodies.get(slot.uid)
     return Result(outcome.status, None if body is None else Raw(body.encode()), outcome.operation.errors)
