@@ -37,7 +37,7 @@ def test_cold_start_is_printed_whole_and_in_parts() -> None:
 
 @pytest.mark.usefixtures("tools")
 def test_endurance_prints_memory_as_requests_go_by_and_its_growth() -> None:
-    output = printed("endurance", "--requests", "12000", "--step", "1000")
+    output = printed("endurance", "--requests", "5000", "--step", "500")
     assert re.search(r"^ +0 +\d+\.\d$", output, flags=re.MULTILINE)
     assert len(re.findall(r"^ +[1-9]\d* +\d+\.\d$", output, flags=re.MULTILINE)) >= 2
     assert re.search(r"^Growth over the second half: -?\d+\.\d%$", output, flags=re.MULTILINE)
