@@ -8,7 +8,7 @@ from typing import Final
 import click
 from msgspec import Struct
 
-from app.tasks.changes.since import DEFAULT_LIMIT
+from app.tasks.changes.since import DEFAULT_LIMIT, MAXIMUM_LIMIT
 from tests.load.growth_measure import Row, Table, Timer
 from tests.load.growth_seed import BIG
 
@@ -82,13 +82,14 @@ async def _askers(table: Table) -> AsyncIterator[Asker]:
         newest = await table.connection.fetch(NEWEST, user_id, EDITS)
         revisions = [await table.rename(user_id, row["id"], f"Edit {number}") for number, row in enumerate(newest)]
         last = revisions[-1]
-        first_page = min(DEFAULT_LIMIT, await table.connection.fetchval(ALIVE, user_id))
+        alive = await table.connection.fetchval(ALIVE, user_id)
         shapes = {
             "nothing new": (f"since={last}", 0),
             "one change": (f"since={last - 1}", 1),
             "50 changes": (f"since={revisions[0] - 1}", EDITS),
             "50, beyond the log": (f"since={last - RING - 1}", EDITS),
-            "first page of a copy": ("", first_page),
+            "first page of a copy": ("", min(DEFAULT_LIMIT, alive)),
+            "first page of a copy, of 5,000": (f"limit={MAXIMUM_LIMIT}", min(MAXIMUM_LIMIT, alive)),
         }
         asker = Asker(table, user_id, tasks, shapes)
         await asker.check()

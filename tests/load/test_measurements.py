@@ -53,7 +53,10 @@ def test_the_cost_of_each_layer_is_printed() -> None:
 
 def test_growth_prints_what_lists_and_changes_cost_by_the_size_of_the_table_and_of_the_user() -> None:
     output = printed("growth", "--tasks", "20_000", "--big", "1_000", "--rounds", "1", "--seconds", "0.01")
-    shapes = ("nothing new", "one change", "50 changes", "50, beyond the log", "first page of a copy")
+    shapes = (
+        *("nothing new", "one change", "50 changes", "50, beyond the log"),
+        *("first page of a copy", "first page of a copy, of 5,000"),
+    )
     for way, tasks in (("statement", "50"), ("statement", "1,000"), ("request", "50"), ("request", "1,000")):
         for shape in shapes:
             assert re.search(rf"^{way}, {tasks}: {shape} +\d+\.\d+ +1\.00$", output, flags=re.MULTILINE), output

@@ -58,7 +58,7 @@ export class Tasks {
 
   private async told(since: number): Promise<Changes | null> {
     const changes: Task[] = [];
-    for (let url = `${this.url}/changes?since=${since}`; ; ) {
+    for (let url = `${this.url}/changes?since=${since}&limit=5000`; ; ) {
       const response = await this.call(url);
       if (response.status === 410) return null;
       const page = (await response.json()) as Page;
