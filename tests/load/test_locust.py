@@ -42,10 +42,14 @@ def command(address: str, seconds: int) -> list[str | Path]:
     return [FOLDER / "bin" / "locust", "-f", "tests/load/locustfile.py", *options, "--run-time", f"{seconds}s"]
 
 
+def given(**variables: str) -> dict[str, str]:
+    return environment(LOAD_TASKS=str(TASKS), LOAD_THINK_SECONDS="0.01", **variables)
+
+
 def locust(address: str, seconds: int, **variables: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         command(address, seconds),
-        env=environment(LOAD_TASKS=str(TASKS), LOAD_THINK_SECONDS="0.01", **variables),
+        env=given(**variables),
         capture_output=True,
         text=True,
         check=False,
@@ -71,12 +75,11 @@ def statistics(done: subprocess.CompletedProcess[str]) -> dict[str, Any]:
 
 
 def test_people_with_tokens_of_the_secret_take_every_step_without_a_failure(settings: Settings) -> None:
-    given = {"BETTER_AUTH_SECRET": settings.better_auth_secret, "LOAD_USERS": str(PEOPLE)}
     with (
         serving(settings) as address,
         subprocess.Popen(
             command(address, LONGEST_SECONDS),
-            env=environment(LOAD_TASKS=str(TASKS), LOAD_THINK_SECONDS="0.01", **given),
+            env=given(BETTER_AUTH_SECRET=settings.better_auth_secret, LOAD_USERS=str(PEOPLE)),
             stdout=subprocess.PIPE,
             text=True,
         ) as process,
@@ -84,8 +87,8 @@ def test_people_with_tokens_of_the_secret_take_every_step_without_a_failure(sett
         until(lambda: process.poll() is not None or asyncio.run(back_again(settings)) == PEOPLE, LONGEST_SECONDS)
         process.terminate()
         output, _ = process.communicate()
+    assert process.returncode == 0, output
     done = subprocess.CompletedProcess(process.args, process.returncode, output)
-    assert done.returncode == 0, output
     assert statistics(done).keys() == STEPS | SEEDING
     assert statistics(done)["seed: list"]["num_requests"] == PEOPLE
     assert statistics(done)["seed: create"]["num_requests"] == PEOPLE * TASKS

@@ -15,7 +15,6 @@ from app.tasks.batch.schemas import Operation, Status
 from app.tasks.batch.slot import Slot, Stored
 from app.tasks.batch.statements import statements
 from app.tasks.fingerprint import fingerprint
-from app.tasks.key import TaskKey
 from app.tasks.one_task import WRITABLE
 
 BIGGEST_ID: Final = 2**63 - 1
@@ -105,11 +104,10 @@ def _row(slot: Slot, revision: int) -> dict[str, Any]:
     return {**which, **(slot.values or {}), "revision": revision, "deleted": slot.deleted}
 
 
-def _result(outcome: Outcome, bodies: dict[TaskKey, str]) -> Result:
+def _result(outcome: Outcome, bodies: dict[Any, str]) -> Result:
     slot = outcome.slot
     body = None
-    if slot is not None and slot.stored:
-        body = bodies.get(slot.stored.id, slot.stored.body)
-    elif slot is not None and slot.uid is not None:
-        body = bodies.get(slot.uid)
+    if slot is not None:
+        stored = slot.stored
+        body = bodies.get(stored.id if stored else slot.uid, stored.body if stored else None)
     return Result(outcome.status, None if body is None else Raw(body.encode()), outcome.operation.errors)
