@@ -17,7 +17,7 @@ from sqlalchemy import Connection, MetaData, NullPool, event, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
-from app.db import url
+from app.db import ended, url
 from app.db.failures import driver_error, outlook, sqlstate
 from app.settings import Settings
 
@@ -102,7 +102,13 @@ async def run(engine: AsyncEngine, migrate: Callable[[Connection], None]) -> Non
     """Call `migrate` with a connection that has no transaction, while no other process is in here.
 
     It is called again, on a new connection, after it was refused a lock on a table. Raises MigrationError.
+    SIGTERM ends it wherever it waits.
     """
+    with ended.by_sigterm():
+        await _run(engine, migrate)
+
+
+async def _run(engine: AsyncEngine, migrate: Callable[[Connection], None]) -> None:
     async with aclosing(await _connect(engine)) as connection, _turn(connection):
         for pause in _pauses(RETRY_SECONDS, "a migration waits for a lock on a table", each=RETRY_PAUSE_SECONDS):
             try:

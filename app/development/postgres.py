@@ -21,6 +21,8 @@ from urllib.parse import quote
 
 import asyncpg
 
+from app.db import ended
+
 FOLDER: Final = Path(".dev")
 START_SECONDS: Final = 10
 STOP_SECONDS: Final = 5
@@ -131,7 +133,8 @@ def _launch(server: Any, data: Path) -> None:
 
 
 async def _connect(address: str) -> None:
-    await (await asyncpg.connect(address, timeout=5)).close()
+    with ended.by_sigterm():
+        await (await asyncpg.connect(address, timeout=5)).close()
 
 
 def _stop(data: Path) -> None:
