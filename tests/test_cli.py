@@ -217,4 +217,4 @@ class TestWorker:
         assert isinstance(asgi.worker(), Litestar)
         assert sent.empty()
         parent_ends.set()
-        assert sent.get(timeout=10) == (os.getpid(), signal.SIGTERM)
+        assert sent.get(timeout=30) == (os.getpid(), signal.SIGTERM)

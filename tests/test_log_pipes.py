@@ -115,7 +115,7 @@ def test_sigterm_writes_the_last_lines_for_a_reader_who_is_late(folder: Path, wo
     server.ask(sent)
     server.process.terminate()
     server.reading.set()
-    assert server.process.wait(10) == 0
+    assert server.process.wait(30) == 0
     server.close()
     assert server.requested() == sent
     assert sum(line["event"].startswith("Finished server process") for line in server.lines) == workers
@@ -126,7 +126,7 @@ def test_sigterm_ends_a_server_whose_output_nobody_reads(folder: Path) -> None:
     server.ask(ids(1500))
     started = time.monotonic()
     assert server.terminate() == 0
-    assert time.monotonic() - started < 3
+    assert time.monotonic() - started < 10
 
 
 WRITER: Final = """

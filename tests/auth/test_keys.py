@@ -28,7 +28,7 @@ async def test_an_answer_that_never_ends_is_cut_off(
 ) -> None:
     monkeypatch.setattr(key_set, "TIMEOUT_SECONDS", 0.2)
     issuer.endless = True
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         assert await cannot_tell(verifier, fresh(key))
 
 

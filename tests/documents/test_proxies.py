@@ -42,7 +42,7 @@ class Front:
         )
 
     def connect(self) -> socket.socket:
-        return socket.create_connection((PEER, self.port), timeout=10)
+        return socket.create_connection((PEER, self.port), timeout=30)
 
     def send(self, data: bytes, *, encrypted: bool = True) -> bytes:
         """Send bytes, and read until the proxy ends the connection or says a whole head."""

@@ -8,7 +8,7 @@ from app.auth.mint import mint
 from app.settings import Settings
 from tests.conftest import SENSITIVE
 
-SECONDS = 10
+SECONDS = 30
 HEAD = "GET {path} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {token}\r\nAccept: text/event-stream\r\n\r\n"
 
 

@@ -46,7 +46,7 @@ async def counted(settings: Settings, device_at: DeviceOf) -> AsyncIterator[tupl
 
 async def silence(relay: Relay) -> None:
     """Wait until nothing is asked any more, longer than is asked otherwise."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         while True:
             relay.reset()
             await asyncio.sleep(5 * POLL_SECONDS)

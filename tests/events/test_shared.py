@@ -51,7 +51,7 @@ async def two(passing: Redis, settings: Settings, device_at: DeviceOf) -> AsyncI
 async def connected(writer: Device, reader: Device) -> None:
     """Wait until what one writes is told to the other, on a stream of its own."""
     stream = await reader.follow()
-    async with asyncio.timeout(15):
+    async with asyncio.timeout(30):
         while True:
             revision = await writer.write()
             await asyncio.sleep(0.05)
@@ -178,7 +178,7 @@ async def test_messages_of_strangers_change_nothing(passing: Redis, settings: Se
     await events.start()
     client = Client.from_url(passing.url)
     user_id = random_user()
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         while not events.up:
             await asyncio.sleep(0.01)
         for message in (

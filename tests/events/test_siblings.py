@@ -19,6 +19,8 @@ from tests.wire import relayed
 
 STREAMS = 8
 SECOND = 1.0
+PATIENCE = 20.0
+"""With a busy machine; by itself a worker that has nothing to do asks after 60 seconds."""
 
 
 class Ledger:
@@ -113,10 +115,11 @@ def server(settings: Settings) -> Iterator[Server]:
     """Two workers that nobody has asked anything; a statement of any of them is counted."""
     with copied_project() as folder:
         variables = {"DATABASE_URL": settings.database_url, "BETTER_AUTH_SECRET": settings.better_auth_secret}
-        yield Server(folder, port=None, workers=2, options=(), **variables, **NEVER_LIMITED).serving()
+        room = {"MAX_STREAMS_PER_USER": str(2 * STREAMS)}  # for those of before and after, should one worker have all
+        yield Server(folder, port=None, workers=2, options=(), **variables, **room, **NEVER_LIMITED).serving()
 
 
-async def test_a_worker_that_had_nothing_to_do_tells_of_another_one_s_write_within_a_second(
+async def test_a_worker_that_had_nothing_to_do_tells_of_another_one_s_write_before_it_would_ask_by_itself(
     server: Server, device_at: DeviceOf
 ) -> None:
     device = await device_at(server.url)
@@ -124,14 +127,14 @@ async def test_a_worker_that_had_nothing_to_do_tells_of_another_one_s_write_with
     for _ in range(2):
         revision = await device.write()
         for stream in streams:
-            await stream.until_revision(revision, SECOND)
+            await stream.until_revision(revision, PATIENCE)
     os.kill(server.worker_ids[0], signal.SIGKILL)
     await asyncio.to_thread(until, lambda: server.output.count("Application startup complete") == 3, 60)
     writer: Device = await device_at(server.url, device.user_id)
     streams = [await device.follow() for _ in range(STREAMS)]
     revision = await writer.write()
     for stream in streams:
-        await stream.until_revision(revision, SECOND)
+        await stream.until_revision(revision, PATIENCE)
 
 
 async def test_a_write_costs_each_other_worker_one_statement_and_silence_none(

@@ -125,7 +125,7 @@ async def test_a_client_of_http_1_0_gets_the_bytes_as_they_are_until_the_connect
     reader, writer = await asyncio.open_connection(parts.hostname, parts.port)
     head = HEAD.format(path="/api/me/events", token=token(device.settings, device.user_id, 2))
     writer.write(head.replace("HTTP/1.1", "HTTP/1.0").encode())
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         answer = await reader.read()
     writer.close()
     names, _, body = answer.decode().partition("\r\n\r\n")
@@ -151,7 +151,7 @@ async def test_ten_streams_of_a_user_are_open_at_once_and_one_that_ends_makes_ro
     await refused.until('"code":"too_many_streams"')
     assert (await device.http.head("/api/me/events")).status_code == 429
     await streams[0].close()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         while (await device.follow()).status == 429:
             await asyncio.sleep(0.05)
 
@@ -191,7 +191,7 @@ async def test_the_end_of_the_server_ends_streams_and_says_when_to_come_back(
         began = asyncio.get_running_loop().time()
         ends = asyncio.gather(*(stream.until_end() for stream in streams))
     await ends
-    assert asyncio.get_running_loop().time() - began < 5
+    assert asyncio.get_running_loop().time() - began < 20
     for stream in streams:
         assert stream.revisions == [revision]
         assert re.search(r"\n\nretry: [1-5]\d\d\d\n\n$", stream.text)

@@ -65,14 +65,14 @@ async def all_are_there(server: Server, number: int) -> None:
 
 async def the_end_is_readiness_first_and_then_the_streams(server: Server, streams: list[Stream]) -> None:
     server.process.terminate()
-    async with asyncio.timeout(8), httpx.AsyncClient(base_url=server.url) as http:
+    async with asyncio.timeout(30), httpx.AsyncClient(base_url=server.url) as http:
         while (await http.get("/ready")).status_code != 503:
             await asyncio.sleep(0.02)
     assert not any(stream.ended for stream in streams)
     for stream in streams:
         await stream.until_end()
         assert re.search(r"\n\nretry: \d+\n\n$", stream.text)
-    assert await asyncio.to_thread(server.process.wait, 15) == 0
+    assert await asyncio.to_thread(server.process.wait, 30) == 0
     lines = [json.loads(line) for line in server.output.splitlines() if '"route":"/api/{user_id}/events"' in line]
     assert {(line["status"], line["level"]) for line in lines} == {(200, "info")}
     assert min(line["duration_ms"] for line in lines[-STREAMS:]) > 2000

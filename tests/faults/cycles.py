@@ -8,7 +8,6 @@ from tests.faults.ledger import Ledger
 from tests.faults.service import Service
 from tests.faults.writers import WRITERS, writing
 
-RECOVERY_SECONDS = 2
 CYCLE_SECONDS = 60
 """Far more than a cycle needs: what hangs for ever fails here."""
 

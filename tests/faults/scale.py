@@ -23,6 +23,9 @@ class Scale:
     erasures: int
     """Of each client."""
 
+    recovery_seconds: float
+    """Within which everybody is served again; a shared machine alone may take as long as the short one."""
+
     figures_count: bool
     """Whether the machine is quiet enough to hold response times against their limits."""
 
@@ -36,6 +39,7 @@ SHORT = Scale(
     overload_seconds=5,
     flood_seconds=2,
     erasures=10,
+    recovery_seconds=15,
     figures_count=False,
 )
 FULL = Scale(
@@ -47,5 +51,6 @@ FULL = Scale(
     overload_seconds=60,
     flood_seconds=20,
     erasures=200,
+    recovery_seconds=2,
     figures_count=True,
 )

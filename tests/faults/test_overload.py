@@ -27,7 +27,6 @@ ADMITTED_SECONDS = 1
 ADMITTED_FACTOR = 3
 COLD_RATE = 100
 DOWN_SECONDS = 2.5
-RECOVERY_SECONDS = 2
 
 
 async def tasks(service: Service) -> list[tuple[str, int]]:
@@ -75,7 +74,7 @@ async def test_twice_the_load_that_fits_is_served_in_part_and_refused_in_part(
 
 
 async def test_a_database_that_starts_under_load_is_used_at_once(
-    cluster: Cluster, standing: Service, folder: Path, report: Callable[[str], None]
+    cluster: Cluster, standing: Service, folder: Path, scale: Scale, report: Callable[[str], None]
 ) -> None:
     users = await tasks(standing)
     await cluster.stop()
@@ -92,4 +91,4 @@ async def test_a_database_that_starts_under_load_is_used_at_once(
     )
     assert outcome.counts.keys() <= {"200", "503 overloaded", "503 database_unavailable"}
     assert outcome.admitted.count
-    assert recovery <= RECOVERY_SECONDS
+    assert recovery <= scale.recovery_seconds

@@ -65,6 +65,6 @@ async def test_a_request_that_never_ends_does_not_keep_the_process(settings: Set
     async with holding(settings, folder, variables=patient | brief) as (_, service, held):
         signalled = time.monotonic()
         await service.terminate()
-        assert time.monotonic() - signalled < 2
+        assert time.monotonic() - signalled < 6
         with suppress(Unanswered):
             assert (await held).status == 503

@@ -185,7 +185,7 @@ def test_no_trick_with_lines_brings_a_foreign_origin_in_or_splits_an_answer(serv
 
 def raw(server: Server, method: str, lines: list[str]) -> tuple[int, Message]:
     """Send a request for /health exactly as it stands here."""
-    with socket.create_connection(("127.0.0.1", server.port), timeout=10) as connection:
+    with socket.create_connection(("127.0.0.1", server.port), timeout=30) as connection:
         head = [f"{method} /health HTTP/1.1", "Host: localhost", *lines, "Connection: close"]
         connection.sendall("\r\n".join([*head, "", ""]).encode("latin-1"))
         answer = http.client.HTTPResponse(connection, method=method)

@@ -17,7 +17,7 @@ from app.settings import Settings
 from tests.conftest import STREAM, random_user
 from tests.processes import Server, copied_project
 
-SECONDS = 10
+SECONDS = 30
 
 
 class Connection:

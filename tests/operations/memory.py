@@ -8,7 +8,7 @@ import httpx
 
 class Client:
     def __init__(self, url: str, token: str) -> None:
-        self._http = httpx.Client(base_url=url, headers={"Authorization": f"Bearer {token}"}, timeout=10)
+        self._http = httpx.Client(base_url=url, headers={"Authorization": f"Bearer {token}"}, timeout=30)
         self.told: dict[tuple[str, str], Any] = {}
         """What each path was under each ETag."""
         self.next_pages: list[tuple[str, list[Any]]] = []

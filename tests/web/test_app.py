@@ -98,7 +98,7 @@ async def test_stream_goes_on_when_the_token_expires_in_the_middle_and_nobody_si
     await give_once(window, stack.token(window.user_id, now, now + 3))
     await window.open()
     other = await window.second()
-    async with asyncio.timeout(15):
+    async with asyncio.timeout(30):
         while len(window.streams) < 2:
             await asyncio.sleep(0.05)
     await other.add("After it")
@@ -151,7 +151,7 @@ async def test_write_is_repeated_when_the_server_says_so_and_after_a_lost_answer
     await window.add("Only once")
     await window.stored("Only once")
     keys = {request.headers["idempotency-key"] for request in window.sent("POST")}
-    async with window.page.expect_response(lambda answer: answer.request.method == "POST", timeout=15_000) as answer:
+    async with window.page.expect_response(lambda answer: answer.request.method == "POST", timeout=30_000) as answer:
         pass
     assert (await answer.value).headers["idempotent-replayed"] == "true"
     assert len(keys) == 1

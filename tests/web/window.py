@@ -72,7 +72,7 @@ class Window:
         await self.says("Live")
 
     async def says(self, text: str) -> None:
-        await expect(self.page.get_by_text(text, exact=True)).to_be_visible(timeout=15_000)
+        await expect(self.page.get_by_text(text, exact=True)).to_be_visible(timeout=30_000)
 
     def button(self, name: str) -> Locator:
         return self.page.get_by_role("button", name=name, exact=True)
@@ -84,9 +84,9 @@ class Window:
         """The list has these, in this order, and no others."""
         labels = [f"Done: {title}" for title in titles]
         boxes = self.page.get_by_role("checkbox")
-        await expect(boxes).to_have_count(len(labels), timeout=15_000)
+        await expect(boxes).to_have_count(len(labels), timeout=30_000)
         for at, label in enumerate(labels):
-            await expect(boxes.nth(at)).to_have_accessible_name(label, timeout=15_000)
+            await expect(boxes.nth(at)).to_have_accessible_name(label, timeout=30_000)
 
     async def add(self, title: str) -> None:
         await self.page.get_by_label("New task", exact=True).fill(title)
@@ -109,7 +109,7 @@ class Window:
         """What the service has, once these are the titles."""
         answer = await self.page.request.get(f"{self.stack.url}/api/auth/token")
         token = (await answer.json())["token"]
-        async with asyncio.timeout(15), httpx.AsyncClient(base_url=self.stack.service) as client:
+        async with asyncio.timeout(30), httpx.AsyncClient(base_url=self.stack.service) as client:
             while True:
                 listed = await client.get("/api/me/tasks", headers={"Authorization": f"Bearer {token}"})
                 tasks: list[dict[str, Any]] = listed.raise_for_status().json()
