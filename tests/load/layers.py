@@ -10,6 +10,7 @@ import statistics
 import sys
 import tempfile
 from collections.abc import Callable
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, Final, cast
@@ -29,7 +30,7 @@ from tests.load.bench.contenders import Contender, Running, serving
 from tests.load.bench.database import running
 from tests.load.bench.plans import Data, Request, lists, single_tasks, text
 from tests.load.bench.seed import users
-from tests.load.bench.usage import cpu_seconds
+from tests.load.bench.usage import around, cpu_seconds
 from tests.load.bench.work import REPLAY
 from tests.load.peers import floor
 
@@ -106,15 +107,15 @@ async def measure(settings: Settings, rounds: int, seconds: float) -> dict[str, 
 
 async def cost(layer: Running, plan: Path, seconds: float) -> float:
     """Warm a layer up, and return its processor time per request in microseconds."""
-    await wrk.run(layer.url, REPLAY, plan, seconds=seconds / 4, connections=CONNECTIONS)
-    before = cpu_seconds(layer.process_id)
-    load = await wrk.run(layer.url, REPLAY, plan, seconds=seconds, connections=CONNECTIONS)
-    if load.errors:
-        raise click.ClickException(f"{layer.contender.title}: {load.errors}")
-    if not load.requests:
-        raise click.ClickException(f"{layer.contender.title}: no answer within --seconds")
+    load = partial(wrk.run, layer.url, REPLAY, plan, connections=CONNECTIONS)
+    await load(seconds=seconds / 4)
+    before, done, _ = await around(
+        lambda seconds: load(seconds=seconds), seconds, lambda: cpu_seconds(layer.process_id)
+    )
+    if done.errors or not done.requests:
+        raise click.ClickException(f"{layer.contender.title}: {done.errors or 'no answer'}")
     await asyncio.sleep(SETTLE_SECONDS)
-    return (cpu_seconds(layer.process_id) - before) / load.requests * MICRO
+    return (cpu_seconds(layer.process_id) - before) / done.requests * MICRO
 
 
 @click.command()

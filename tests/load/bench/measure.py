@@ -20,7 +20,6 @@ from tests.load.bench.results import Cell
 from tests.load.bench.work import CONDITIONAL, Work
 
 MICRO: Final = 1e6
-LONGEST_WAIT: Final = 10
 QUIET_SECONDS: Final = 0.04
 """Four ticks of the clock that processor time is counted in."""
 
@@ -61,13 +60,9 @@ class Meter:
             plan = await self._plan(work, running, connection)
             # what it leaves under way, the measurement leaves as well
             await self._load(target, plan, seconds * WARM_UP * work.warm_ups)
-            while True:
-                before = self._cpu(running)
-                load = await self._load(target, plan, seconds)
-                after = self._cpu(running)
-                if load.requests or seconds > LONGEST_WAIT:
-                    break
-                seconds *= 4  # a loaded machine, and not one answer in so short a time
+            before, load, after = await usage.around(
+                lambda seconds: self._load(target, plan, seconds), seconds, lambda: self._cpu(running)
+            )
         except (WrongAnswerError, httpx.HTTPError) as error:
             return structs.replace(cell, error=f"{type(error).__name__}: {error}")
         if load.errors or not load.requests:
@@ -116,7 +111,7 @@ class Meter:
 
     async def until_quiet(self, running: Running) -> None:
         """Let the contender finish what wrk did not wait for; the next one is not to share the machine with it."""
-        deadline = time.monotonic() + LONGEST_WAIT
+        deadline = time.monotonic() + usage.LONGEST_WAIT
         spent, before = self._cpu(running), None
         while spent != before and time.monotonic() < deadline:
             await asyncio.sleep(QUIET_SECONDS)

@@ -1,11 +1,31 @@
 """Processor time and memory of a process with all of its descendants, the ended ones included."""
 
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import psutil  # type: ignore[import-untyped]
 
+from tests.load.bench.wrk import Load
+
 MEBIBYTE: Final = 2**20
+LONGEST_WAIT: Final = 10
+"""Seconds that somebody may take for the first answer."""
+
+Clock = TypeVar("Clock")
+
+
+async def around(
+    run: Callable[[float], Awaitable[Load]], seconds: float, clock: Callable[[], Clock]
+) -> tuple[Clock, Load, Clock]:
+    """Return what `clock` said before a load of so many seconds, the load, and what it said after."""
+    while True:
+        before = clock()
+        load = await run(seconds)
+        after = clock()
+        if load.requests or load.errors or seconds > LONGEST_WAIT:
+            return before, load, after
+        seconds *= 4  # a busy machine, and not one answer in so short a time
 
 
 def cpu_seconds(root: int) -> float:

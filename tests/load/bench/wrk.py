@@ -42,18 +42,7 @@ def version() -> str:
 
 
 async def run(url: str, script: str, plan: Path, *, seconds: float, connections: int) -> Load:
-    """Send the requests of `plan` for so many seconds, which may be a fraction, over so many connections.
-
-    Where nothing was answered in them, as on a machine that is busy otherwise, twice as many are tried.
-    """
-    while True:
-        load = await _once(url, script, plan, seconds=seconds, connections=connections)
-        if load.requests or load.errors or seconds > RESPONSE_SECONDS:
-            return load
-        seconds *= 2
-
-
-async def _once(url: str, script: str, plan: Path, *, seconds: float, connections: int) -> Load:
+    """Send the requests of `plan` for so many seconds, which may be a fraction, over so many connections."""
     process = await asyncio.create_subprocess_exec(
         "wrk",
         "--threads=1",
