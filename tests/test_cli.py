@@ -186,6 +186,7 @@ class TestRun:
                 left.append(number)
 
         monkeypatch.setattr(postgres, "running", running)
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)  # whatever these tests run under
         with pytest.raises(SystemExit) as ended:
             server.run(Settings(database_url="", development=True), host="127.0.0.1", port=8123)
         assert not ended.value.code

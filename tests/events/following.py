@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator
 import httpx
 
 from tests.events.conftest import Device
-from tests.processes import Server
+from tests.processes import Server, until
 from tests.ratelimit.redis import Redis
 
 DEVICES = 4
@@ -29,6 +29,11 @@ async def write(device: Device) -> int:
             if answer.status_code == 201:
                 return int(answer.json()["revision"])
         await asyncio.sleep(0.1)
+
+
+async def all_are_there(server: Server, number: int) -> None:
+    """Wait until so many workers have begun: until then the parent, which looks after them, heeds no signal."""
+    await asyncio.to_thread(until, lambda: server.output.count("Application startup complete") >= number, SECONDS)
 
 
 class Follower:
@@ -76,6 +81,7 @@ async def kill_at_random(server: Server, device: Device, passing: Redis | None, 
     killed: set[int] = set()
     async with followed(device) as followers:
         for _ in range(kills):
+            await all_are_there(server, server.workers + counts.get("worker", 0))
             writes = [asyncio.create_task(write(device)) for _ in range(WRITES)]
             await asyncio.sleep(random.random() / 50)  # noqa: S311 - at any moment
             if passing is not None and random.random() < 0.3:  # noqa: S311 - now and then
@@ -84,10 +90,9 @@ async def kill_at_random(server: Server, device: Device, passing: Redis | None, 
                 await asyncio.to_thread(passing.start)
             else:
                 what = "worker"
-                while not (workers := [*({*server.worker_ids} - killed)]):  # each once: it may stay as a zombie
-                    await asyncio.sleep(0.05)
-                killed.add(worker := random.choice(workers))  # noqa: S311 - whichever
+                worker = random.choice([*({*server.worker_ids} - killed)])  # noqa: S311 - whichever, but each once
                 os.kill(worker, signal.SIGKILL)
+                killed.add(worker)
             last = max(await asyncio.gather(*writes))
             async with asyncio.timeout(SECONDS):
                 while min(follower.held for follower in followers) < last:

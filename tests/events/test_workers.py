@@ -11,8 +11,8 @@ import pytest
 from app.settings import Settings
 from tests.events.client import Stream
 from tests.events.conftest import Device, DeviceOf
-from tests.events.following import kill_at_random, write
-from tests.processes import NEVER_LIMITED, Server, copied_project, until
+from tests.events.following import all_are_there, kill_at_random, write
+from tests.processes import NEVER_LIMITED, Server, copied_project
 from tests.ratelimit import redis
 from tests.ratelimit.redis import Redis
 
@@ -56,11 +56,6 @@ async def every_stream_ends_with_the_last_revision(device: Device) -> list[Strea
         await stream.until_revision(max(revisions))
         assert stream.revisions == sorted(set(stream.revisions))
     return streams
-
-
-async def all_are_there(server: Server, number: int) -> None:
-    """Wait until so many workers have begun: until then the parent, which looks after them, heeds no signal."""
-    await asyncio.to_thread(until, lambda: server.output.count("Application startup complete") >= number, 60)
 
 
 async def the_end_is_readiness_first_and_then_the_streams(server: Server, streams: list[Stream]) -> None:

@@ -84,6 +84,8 @@ async def test_a_database_that_starts_under_load_is_used_at_once(
     await cluster.start()
     back = time.monotonic()
     outcome = await loading
+    while not outcome.admitted.count and time.monotonic() < back + scale.recovery_seconds:
+        outcome = await load(Order(service.port, users, DOWN_SECONDS, rate=COLD_RATE))
     recovery = max(outcome.first_success, outcome.last_failure, back) - back
     report(
         f"cold start at {COLD_RATE} requests/s: recovery {recovery:.2f} s; {outcome.counts}; "
