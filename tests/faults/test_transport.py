@@ -11,8 +11,8 @@ from tests.faults.service import Service
 from tests.faults.transport import DIFFERENT, MEBIBYTE, SHORT, Outcome, attacked, attacks, suffer
 
 GROWTH = 10 * MEBIBYTE
-TOLERANCE = 2
-"""Seconds: a second that the deadline may be late, and a busy machine."""
+TOLERANCE = 10
+"""Seconds: one for a deadline that is late, one until a drop is refused, and a busy machine; what has none takes 20."""
 
 Attacked = tuple[Service, str]
 

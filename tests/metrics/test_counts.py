@@ -189,7 +189,7 @@ def test_migrations_are_timed_and_what_nobody_can_tell_is_not_told(tmp_path: Pat
     with exposition.migrating():
         pass
     assert told()["tasks_migrations_pending"] == 0
-    assert 0 <= told()["tasks_migrations_seconds"] < 1
+    assert 0 <= told()["tasks_migrations_seconds"] < 30
 
 
 def scope(token: str | None, method: str = "GET") -> Any:
