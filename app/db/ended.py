@@ -11,8 +11,8 @@ from typing import Any
 def by_sigterm() -> Iterator[None]:
     """Let SIGTERM cancel the running task, and call what handled the signal before once the block has ended.
 
-    A handler raises wherever the signal finds the process: within a callback of the driver what it raises is lost, and
-    with it the answer that the callback was taking in. Without a handler the system ends the process, as ever.
+    A handler raises wherever the signal finds the process. In the midst of the driver's compiled code, what it raises
+    may be lost, and the task then waits on, or crash the process. Without a handler the system ends it, as ever.
     """
     before = signal.getsignal(signal.SIGTERM)
     if not callable(before):
@@ -20,10 +20,11 @@ def by_sigterm() -> Iterator[None]:
         return
     loop, task = asyncio.get_running_loop(), asyncio.current_task()
     assert task is not None  # noqa: S101 - one is running
-    received: list[int] = []
+    received = False
 
-    def receive(number: int, _frame: Any) -> None:
-        received.append(number)
+    def receive(*_: Any) -> None:
+        nonlocal received
+        received = True
         loop.call_soon_threadsafe(task.cancel)
 
     signal.signal(signal.SIGTERM, receive)
@@ -32,4 +33,4 @@ def by_sigterm() -> Iterator[None]:
     finally:
         signal.signal(signal.SIGTERM, before)
         if received:
-            before(received[0], None)
+            signal.raise_signal(signal.SIGTERM)

@@ -283,9 +283,11 @@ async def test_without_an_issuer_the_answer_is_503_and_shared_secrets_go_on_work
     assert "Traceback" not in "".join(capsys.readouterr())
 
 
-async def test_an_issuer_that_hangs_is_given_up(client: httpx.AsyncClient, issuer: Issuer, key: SigningKey) -> None:
+async def test_an_issuer_that_hangs_costs_nobody_more_than_five_seconds(
+    client: httpx.AsyncClient, issuer: Issuer, key: SigningKey
+) -> None:
     issuer.gate.clear()
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(5):
         answers = await asyncio.gather(*(client.get(TASKS, headers=bearer(fresh(key))) for _ in range(20)))
     for answer in answers:
         assert_unavailable(answer)

@@ -14,7 +14,8 @@ from structlog.testing import capture_logs
 from app.events import siblings
 from app.settings import Settings, handed_down
 from tests.events.conftest import Device, DeviceOf
-from tests.processes import NEVER_LIMITED, Server, copied_project, until
+from tests.events.following import all_are_there
+from tests.processes import NEVER_LIMITED, Server, copied_project
 from tests.wire import relayed
 
 STREAMS = 8
@@ -129,7 +130,7 @@ async def test_a_worker_that_had_nothing_to_do_tells_of_another_one_s_write_befo
         for stream in streams:
             await stream.until_revision(revision, PATIENCE)
     os.kill(server.worker_ids[0], signal.SIGKILL)
-    await asyncio.to_thread(until, lambda: server.output.count("Application startup complete") == 3, 60)
+    await all_are_there(server, server.workers + 1)
     writer: Device = await device_at(server.url, device.user_id)
     streams = [await device.follow() for _ in range(STREAMS)]
     revision = await writer.write()

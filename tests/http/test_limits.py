@@ -20,9 +20,10 @@ from tests.servers import serving
 
 SECONDS = 0.8
 LATE = 1.5
-PATIENCE = 10
-"""With a busy machine; idle connections are kept for 75 seconds."""
 """Seconds by which a deadline may be missed: half a one by design, the rest on a busy machine."""
+
+PATIENCE = 10
+"""With a machine that is busier still; idle connections are kept for 75 seconds."""
 
 LOOPS: list[Literal["auto", "asyncio"]] = ["auto", "asyncio"]
 HEAD = b"POST /api/me/tasks HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
