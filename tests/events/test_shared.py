@@ -107,6 +107,10 @@ async def test_an_outage_breaks_no_write_is_logged_once_and_is_made_up_for(
     await stream.until_revision(await writer.write())
     assert stream.revisions == sorted(set(stream.revisions))
     logged = capsys.readouterr().out
+    async with asyncio.timeout(30):
+        while logged.count(BACK) < 2:  # who is told already may still wait for its own message to come back
+            await asyncio.sleep(0.05)
+            logged += capsys.readouterr().out
     assert (logged.count(AWAY), logged.count(BACK)) == (2, 2)  # of two workers
 
 
