@@ -11,7 +11,7 @@ from typing import Any, cast
 
 import uvicorn
 
-from app import listening
+from app import listening, workers
 from app.db import migrations
 from app.development import banner, postgres
 from app.events import siblings
@@ -45,7 +45,8 @@ def run(settings: Settings, *, host: str, port: int, **options: Any) -> None:
     """Serve until SIGINT, SIGTERM or the terminal ends, then clean up; `options` are uvicorn's."""
     options = _watching(options)
     certificate = _usable_certificate(options)
-    shared = options["reload"] or options.get("workers", 1) > 1
+    number = 1 if options["reload"] else options.get("workers", 1)
+    serve = workers.run if number > 1 else uvicorn.run
     signal.signal(signal.SIGTERM, lambda *_: sys.exit())
     if signal.getsignal(signal.SIGHUP) is signal.SIG_DFL:  # it is not under nohup
         signal.signal(signal.SIGHUP, lambda *_: signal.raise_signal(signal.SIGTERM))
@@ -55,7 +56,7 @@ def run(settings: Settings, *, host: str, port: int, **options: Any) -> None:
     with (
         answering(settings, port if own_port else None) as exposition,
         postgres.running() if settings.development else nullcontext(),
-        siblings.introduced(1 if options["reload"] else options.get("workers", 1)),
+        siblings.introduced(number),
     ):
         if settings.development or settings.migrate_on_start:  # the workers would each do it
             with exposition.migrating() if exposition else nullcontext():
@@ -64,10 +65,10 @@ def run(settings: Settings, *, host: str, port: int, **options: Any) -> None:
             exposition.ask_for_pending(lambda: migrations.pending(settings))
         if settings.development:
             banner.greet(settings, host, port, scheme="https" if certificate else "http")
-        uvicorn.run(
+        serve(
             "app.asgi:worker",
             factory=True,
-            host=cast("str", listening.host_for_uvicorn(host, shared=shared)),
+            host=cast("str", listening.host_for_uvicorn(host, shared=options["reload"] or number > 1)),
             port=port,
             log_config=None,
             access_log=False,

@@ -18,7 +18,7 @@ import uvicorn
 from click.testing import CliRunner, Result
 from litestar import Litestar
 
-from app import asgi, server
+from app import asgi, server, workers
 from app.cli import Commands
 from app.development import postgres
 from app.settings import Settings, get_settings
@@ -118,7 +118,8 @@ class TestRun:
     @pytest.fixture
     def noted(self, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
         noted: dict[str, Any] = {}
-        monkeypatch.setattr(uvicorn, "run", lambda app, **options: noted.update(options, app=app))
+        for runner in (uvicorn, workers):
+            monkeypatch.setattr(runner, "run", lambda app, **options: noted.update(options, app=app))
         return noted
 
     def test_production_starts_nothing_but_uvicorn(self, run: Callable[..., Result], noted: dict[str, Any]) -> None:
