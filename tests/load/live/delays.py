@@ -87,7 +87,8 @@ async def crowd(bench: Bench, *, streams: int, writers: int, seconds: float, sha
         nonlocal count
         while time.monotonic() < deadline:
             device = random.choice(random.choice(writing))  # noqa: S311
-            last[device.user_id] = max(last[device.user_id], await device.write())
+            revision = await device.write()
+            last[device.user_id] = max(last[device.user_id], revision)  # of writers that have gone on meanwhile
             count += 1
 
     await asyncio.gather(*(write() for _ in range(writers)))
