@@ -35,6 +35,7 @@ class LogStream:
         self._pending = bytearray()
         self._dropped = 0
         self._reported = 0
+        self._reporter: int | None = None
         self._fd = -1
         self._is_pipe = False
         self._flush: Callable[[], None] = self._open
@@ -48,7 +49,8 @@ class LogStream:
             sys.stdout.write(line.decode())
             sys.stdout.flush()
             return
-        if self._dropped > self._reported or len(self._pending) + len(line) > self._limit:
+        no_room = self._dropped > self._reported or len(self._pending) + len(line) > self._limit
+        if no_room and self._reporter != threading.get_ident():
             self._dropped += 1
         else:
             self._pending.extend(line)
@@ -127,7 +129,9 @@ class LogStream:
         lost = self._dropped - self._reported
         if lost and len(self._pending) <= self._limit // 2:
             self._reported += lost
+            self._reporter = threading.get_ident()  # whose line stays, though another thread drops one meanwhile
             self._report_lost(lost)
+            self._reporter = None
 
     def _next(self) -> bytearray:
         """Return lines that a pipe takes in one piece, so that other workers' lines cannot tear them apart.

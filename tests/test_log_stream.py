@@ -16,6 +16,7 @@ import pytest
 
 from app import log_stream
 from app.log_stream import LogStream
+from tests.processes import until
 
 LIMIT: Final = 100_000
 MOST: Final = 1 << 20
@@ -59,7 +60,7 @@ def ends_of(kind: str) -> tuple[int, int]:
 async def read_to_the_end(descriptor: int) -> bytes:
     """Read until nothing has come for a while."""
     found, quiet_since = b"", time.monotonic()
-    while time.monotonic() - quiet_since < 0.3:
+    while time.monotonic() - quiet_since < 1:
         try:
             found += os.read(descriptor, MOST)
             quiet_since = time.monotonic()
@@ -124,6 +125,33 @@ async def test_unread_lines_are_kept_up_to_a_limit_then_dropped_and_counted_wher
     os.close(reader)
 
 
+def test_a_line_that_is_dropped_while_a_loss_is_reported_does_not_take_the_report_with_it(
+    standard: Standard,
+) -> None:
+    reader, writer = ends_of("socket")  # which a thread writes to
+    stream = standard(writer)
+    too_long = b"x" * LIMIT + b"\n"
+    reports: list[int] = []
+
+    def report(lines: int) -> None:
+        reports.append(lines)
+        if len(reports) == 1:
+            other = threading.Thread(target=stream.append, args=(too_long,))
+            other.start()
+            other.join()
+        stream.append(b"lost %d\n" % lines)
+
+    stream._report_lost = report  # noqa: SLF001 - no place to wait at is public
+    stream.append(too_long)
+    until(lambda: sum(reports) == 2)
+    os.set_blocking(reader, True)
+    read = b""
+    while read.count(b"\n") < len(reports):
+        read += os.read(reader, MOST)
+    assert read == b"".join(b"lost %d\n" % lines for lines in reports)
+    os.close(reader)
+
+
 @pytest.mark.parametrize("kind", ["pipe", "socket"])
 async def test_a_reader_that_has_gone_harms_nobody(standard: Standard, kind: str) -> None:
     reader, writer = ends_of(kind)
@@ -135,7 +163,10 @@ async def test_a_reader_that_has_gone_harms_nobody(standard: Standard, kind: str
 
 
 @pytest.mark.parametrize("kind", ["pipe", "socket"])
-def test_the_end_waits_a_moment_for_a_late_reader(standard: Standard, kind: str) -> None:
+def test_the_end_waits_a_moment_for_a_late_reader(
+    standard: Standard, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(log_stream, "END_SECONDS", 60)
     reader, writer = ends_of(kind)
     stream = standard(writer)
     lines = b"".join(b"%d %s\n" % (number, b"x" * 500) for number in range(150))
