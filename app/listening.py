@@ -18,7 +18,11 @@ def require_free(host: str, port: int) -> None:
             name, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         ):
             try:
-                socket.create_server(address[:2], family=family).close()
+                with socket.socket(family) as probe:  # which does not listen: somebody might connect
+                    probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                    if family == socket.AF_INET6:
+                        probe.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+                    probe.bind(address[:2])
             except OSError as error:
                 if error.errno not in tolerated:
                     raise

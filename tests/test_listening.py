@@ -51,19 +51,23 @@ def test_port_that_is_taken_in_either_family_is_one_sentence(family: socket.Addr
 
 
 def test_machine_without_ipv6_listens_everywhere_in_ipv4(monkeypatch: pytest.MonkeyPatch) -> None:
-    create = socket.create_server
+    class WithoutIpv6(socket.socket):
+        def __init__(self, family: int = socket.AF_INET) -> None:
+            if family == socket.AF_INET6:
+                raise OSError(errno.EAFNOSUPPORT, "Address family not supported by protocol")
+            super().__init__(family)
 
-    def create_server(address: tuple[str, int], *, family: socket.AddressFamily) -> socket.socket:
-        if family == socket.AF_INET6:
-            raise OSError(errno.EAFNOSUPPORT, "Address family not supported by protocol")
-        return create(address, family=family)
-
-    monkeypatch.setattr(socket, "create_server", create_server)
+    monkeypatch.setattr(socket, "socket", WithoutIpv6)
     monkeypatch.setattr(socket, "has_dualstack_ipv6", lambda: False)
     listening.require_free("::", free_port())
     assert listening.host_for_uvicorn("::", shared=True) == "0.0.0.0"  # noqa: S104 - nothing listens
     with pytest.raises(SystemExit, match="Cannot listen on ::1"):
         listening.require_free("::1", free_port())
+
+
+def test_looking_whether_a_port_is_free_lets_nobody_connect(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(socket.socket, "listen", pytest.fail)
+    listening.require_free("127.0.0.1", free_port())
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "0.0.0.0", "::1", "box.local"])  # noqa: S104 - nothing listens
