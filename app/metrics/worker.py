@@ -86,8 +86,8 @@ class WorkerMetrics:
         self._statements.count()
 
     def _write(self, files: "Files") -> None:
+        """Write requests last: who sees one of them counted sees everything of it."""
         self._count()
-        files.write_durations(families.REQUESTS, self._requests.durations, unit=MILLISECOND)
         files.write_durations(families.STATEMENTS, self._statements.durations)
         files.write_durations(families.WAITS, self._statements.waits)
         files.write_counts(families.RETRIES, self._statements.retries)
@@ -97,3 +97,4 @@ class WorkerMetrics:
             files.write_counts(family, counts)
         for family, labels, reading in self._readings:
             files.write(family, labels, reading())
+        files.write_durations(families.REQUESTS, self._requests.durations, unit=MILLISECOND)
