@@ -1,6 +1,7 @@
 """Real `litestar run` processes in a copy of the project, and a way to tell that nothing of them is left."""
 
 import os
+import random
 import re
 import shutil
 import signal
@@ -12,6 +13,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from itertools import count
 from pathlib import Path
 from typing import ClassVar
 
@@ -23,6 +25,12 @@ NEVER_LIMITED = dict.fromkeys(("RATE_LIMIT", "RATE_LIMIT_WRITES", "RATE_LIMIT_FA
 
 START_SECONDS = 60
 END_SECONDS = 30
+
+PORTS = 4000
+FIRST_PORT = 20_000 + PORTS * (1 + int(os.environ.get("PYTEST_XDIST_WORKER", "gw-1").removeprefix("gw")) % 2)
+"""Below those that the system chooses from by itself; each of two processes that run the tests has its own."""
+
+_ports = count(random.randrange(PORTS))  # noqa: S311 - no secret
 
 
 def environment(**variables: str) -> dict[str, str]:
@@ -36,7 +44,7 @@ def copied_project() -> Iterator[Path]:
     outer = Path(tempfile.mkdtemp(prefix="tasks")).resolve()
     folder = outer / "a copy"
     for name in ("app", "migrations"):
-        shutil.copytree(ROOT / name, folder / name)
+        shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("*.pyc.*"))  # gone before it is read
     try:
         yield folder
     finally:
@@ -67,10 +75,16 @@ def until(reached: Callable[[], bool], seconds: float = END_SECONDS) -> None:
 
 
 def free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        port: int = listener.getsockname()[1]
-        return port
+    """Return a port on which nobody listens and which nobody else is told.
+
+    The system would choose among those that it gives to anybody who asks, until a server that is slow to start has it.
+    """
+    while True:
+        port = FIRST_PORT + next(_ports) % PORTS
+        with socket.socket() as listener, suppress(OSError):
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listener.bind(("127.0.0.1", port))
+            return port
 
 
 def command(folder: Path, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
@@ -152,6 +166,11 @@ class Server:
     def _listens(self) -> bool:
         with socket.socket() as client:
             return client.connect_ex(("127.0.0.1", self.port)) == 0
+
+    def whole_output(self) -> str:
+        """What it has printed and logged until nobody was left who could."""
+        self._reader.join(END_SECONDS)
+        return self.output
 
     @property
     def worker_ids(self) -> list[int]:
