@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 from typing import Final
 
 import pytest
-from playwright.async_api import Browser, async_playwright
+from playwright.async_api import Browser, async_playwright, expect
 
 CHROMIUM: Final = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 FLAGS: Final = (
@@ -19,6 +19,8 @@ FLAGS: Final = (
     "--disable-component-update",
     "--disable-sync",
 )
+
+expect.set_options(timeout=30_000)  # milliseconds; most of what pages show comes over the network
 
 needs_chromium = pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium on the PATH")
 

@@ -111,7 +111,7 @@ class Service:
         if body is not None:
             headers.setdefault("Content-Type", "application/json")
         app = next((app for name, app in self._others.items() if name in given), self.app)
-        seconds = 1 if operation == "streamEvents" else 3600  # it ends with the token
+        seconds = 3 if operation == "streamEvents" else 3600  # it ends with the token
         async with client_of(app, self.settings, user_id, seconds) as client:
             if "limited" in given:
                 await client.get("/api/me")  # the only one that is served
@@ -190,7 +190,7 @@ async def service(request: pytest.FixtureRequest, settings: Settings) -> AsyncIt
         )
         app = await stack.enter_async_context(running(settings))
         away = await stack.enter_async_context(running(nowhere))
-        limited = await stack.enter_async_context(running(replace(settings, rate_limit=Limit(1, 60))))
+        limited = await stack.enter_async_context(running(replace(settings, rate_limit=Limit(1, 86_400))))
         full = await stack.enter_async_context(running(replace(settings, max_streams=0)))
         yield Service(app, settings, away=away, limited=limited, full=full)
 

@@ -36,7 +36,10 @@ MEMBERS = {
 
 @pytest.fixture
 async def json_client(settings: Settings, user_id: str) -> AsyncIterator[httpx.AsyncClient]:
-    async with running(replace(settings, log_format="json")) as app, client_of(app, settings, user_id) as client:
+    async with (
+        running(replace(settings, log_format="json", slow_query_ms=0)) as app,
+        client_of(app, settings, user_id) as client,
+    ):
         yield client
 
 

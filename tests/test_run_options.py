@@ -16,7 +16,7 @@ from cryptography import x509
 from app.cli import Commands
 from app.settings import Settings
 from tests.db.tls import Authority
-from tests.processes import Server, copied_project, until
+from tests.processes import START_SECONDS, Server, copied_project, until
 
 LEFT_OUT = {"--debug", "--use-pdb", "--create-self-signed-cert"}
 
@@ -101,7 +101,7 @@ def starts(server: Server, number: int) -> Callable[[], bool]:
 def test_a_change_of_the_application_restarts_it_and_the_database_goes_on(folder: Path) -> None:
     server = Server(folder, options=("--reload",)).serving()
     (folder / "app" / "errors.py").touch()
-    until(starts(server, 2), 30)
+    until(starts(server, 2), START_SECONDS)
     assert httpx.get(f"{server.url}/docs").status_code == 200
     assert server.output.count("psql") == 1
     assert server.interrupt() == 0
@@ -113,7 +113,7 @@ def test_a_change_in_any_of_the_given_folders_restarts_it_and_one_elsewhere_does
     server = Server(folder, options=("--reload-dir", "one", "--reload-dir", "two")).serving()
     (folder / "app" / "errors.py").touch()
     (folder / "two" / "changed.py").touch()
-    until(starts(server, 2), 30)
+    until(starts(server, 2), START_SECONDS)
     assert "errors.py" not in server.output
     assert "changed.py" in server.output
 
@@ -124,6 +124,6 @@ def test_patterns_add_files_to_what_is_watched_and_take_files_away(folder: Path)
     server = Server(folder, options=options, LITESTAR_RELOAD_INCLUDES="*.html,*.css").serving()
     for name in ("left_out.py", "left_out.css", "page.css"):
         (folder / "one" / name).touch()
-    until(starts(server, 2), 30)
+    until(starts(server, 2), START_SECONDS)
     assert "page.css" in server.output
     assert "left_out" not in server.output

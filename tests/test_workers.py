@@ -10,7 +10,7 @@ import pytest
 
 from app import workers
 from app.settings import Settings
-from tests.processes import Server, copied_project, until
+from tests.processes import START_SECONDS, Server, copied_project, until
 
 AT_ONCE = 15
 """Seconds, on a busy machine; a parent that waits for the answer of a killed worker takes twice as long."""
@@ -31,7 +31,7 @@ def test_a_worker_that_is_killed_while_its_parent_waits_for_its_answer_is_replac
     assert f"Child process [{worker}] died" not in two.output
     os.kill(worker, signal.SIGKILL)
     until(lambda: f"Child process [{worker}] died" in two.output, AT_ONCE)
-    until(lambda: len(two.worker_ids) == 3)
+    until(lambda: len(two.worker_ids) == 3, START_SECONDS)
     assert two.terminate() in {0, -signal.SIGTERM}
 
 

@@ -104,8 +104,9 @@ async def reads(settings: Settings) -> AsyncIterator[Reads]:
 
 @pytest.fixture
 def patient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nothing counts as slow."""
+    """Nothing counts as slow, and whoever waits for others in the same statement does so for as long as they may."""
     monkeypatch.setattr(groups, "SLOW", 60)
+    monkeypatch.setattr(attempts, "LONGEST", 60)
 
 
 @pytest.mark.usefixtures("patient")
@@ -196,8 +197,11 @@ async def test_cancelling_one_cancels_no_other(reads: Reads, connection: asyncpg
     assert reads.relay.statements == 3
 
 
-async def test_the_deadline_of_one_is_that_of_no_other(settings: Settings, connection: asyncpg.Connection) -> None:
-    brief = replace(settings, database_timeout=1, database_cold_start_timeout=1)
+async def test_the_deadline_of_one_is_that_of_no_other(
+    settings: Settings, connection: asyncpg.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(attempts, "LONGEST", 0.3)
+    brief = replace(settings, database_timeout=3)
     async with reading(brief) as reads, reads.occupied(connection) as first:
         waiting = [*reads.start(lock=reads.locked), *reads.start(20)]
         answers = await asyncio.gather(*first, *waiting, return_exceptions=True)
@@ -248,15 +252,16 @@ async def test_what_was_written_before_a_request_is_in_its_answer(
 
 
 async def test_whoever_comes_before_it_is_their_turn_is_sent_along(
-    settings: Settings, connection: asyncpg.Connection
+    settings: Settings, connection: asyncpg.Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(groups, "SLOW", 0.3)
     async with reading(settings, pool=groups.UNDER_WAY) as reads:
         async with reads.occupied(connection) as first:
             waiting = []
-            for _ in range(10):
+            for _ in range(5):
                 waiting += reads.start()
-                await asyncio.sleep(groups.SLOW / 2)
-            assert reads.waiting == 10
+                await asyncio.sleep(groups.SLOW * 2 / 3)
+            assert reads.waiting == 5
         await asyncio.gather(*first, *waiting)
         assert reads.relay.statements == 3
 
@@ -298,7 +303,10 @@ async def test_each_is_sent_by_itself_where_that_is_set(settings: Settings, conn
         await asyncio.gather(*first)
 
 
-async def test_closing_ends_what_is_under_way(settings: Settings, connection: asyncpg.Connection) -> None:
+async def test_closing_ends_what_is_under_way(
+    settings: Settings, connection: asyncpg.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(attempts, "LONGEST", 60)
     async with reading(settings) as reads, reads.occupied(connection) as first:
         waiting = reads.start(20, lock=reads.locked)
         await reads.sent(3)

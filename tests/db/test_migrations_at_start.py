@@ -51,10 +51,11 @@ def test_replicas_that_start_at_once_on_an_empty_database_all_serve_and_one_migr
 ) -> None:
     database = Empty(create_database())
     replicas = [served(folder, database, migrate="true", workers=workers) for workers in (1, 1, 1, 2)]
-    headers = {"Authorization": f"Bearer {mint(database.settings, random_user(), 60)}"}
+    headers = {"Authorization": f"Bearer {mint(database.settings, random_user(), 3600)}"}
     for replica in replicas:
         replica.serving()
-        assert httpx.post(f"{replica.url}/api/me/tasks", json={"title": "x"}, headers=headers).status_code == 201
+        created = httpx.post(f"{replica.url}/api/me/tasks", json={"title": "x"}, headers=headers, timeout=30)
+        assert created.status_code == 201
     applied = [re.findall(r"migrated +revision=(\w+)", replica.output) for replica in replicas]
     assert sorted(applied) == [[], [], [], REVISIONS]
     assert not [replica.output for replica in replicas if "Traceback" in replica.output]

@@ -194,11 +194,11 @@ def test_first_migration_that_never_ends_is_not_waited_for_for_ever(
 
 def test_turn_outlives_the_idle_timeout_of_the_role(migrated: Empty, upgrade: Callable[[str], None]) -> None:
     [(name,)] = migrated.query("SELECT current_database()")
-    migrated.execute(f"ALTER DATABASE {name} SET idle_in_transaction_session_timeout = '200ms'")
+    migrated.execute(f"ALTER DATABASE {name} SET idle_in_transaction_session_timeout = '1s'")
     upgrade(
         """
     with op.get_context().autocommit_block():
-        op.execute("SELECT pg_sleep(0.5)")
+        op.execute("SELECT pg_sleep(1.5)")
     assert op.get_bind().scalar(sa.text("SELECT NOT pg_try_advisory_xact_lock(hashtext('tasks_version'))"))
 """
     )

@@ -56,8 +56,9 @@ async def observed(settings: Settings, **changes: Any) -> AsyncIterator[tuple[Re
 
 @pytest.fixture
 def patient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nothing counts as slow."""
+    """Nothing counts as slow, and whoever waits for others in the same statement does so for as long as they may."""
     monkeypatch.setattr(groups, "SLOW", 60)
+    monkeypatch.setattr(attempts, "LONGEST", 60)
 
 
 async def cut_off(reads: Reads, asking: "asyncio.Task[Any]") -> None:
@@ -172,6 +173,7 @@ async def test_after_a_failure_of_one_for_several_each_is_told_by_itself(
     async with observed(settings) as (reads, told):
         async with reads.occupied(connection) as first:
             waiting = [*reads.start(known=[TOO_BIG]), *reads.start(3)]
+            await asyncio.sleep(0)  # all of them wait from here on
             await asyncio.sleep(HELD)
         await asyncio.gather(*first, *waiting, return_exceptions=True)
         [shared] = [each for each in await told.number(7) if each.requests > 1]
@@ -351,6 +353,7 @@ async def test_nothing_is_made_for_nobody(settings: Settings, monkeypatch: pytes
         await now(reads.database)
 
 
+@pytest.mark.usefixtures("patient")
 async def test_the_connections_and_who_waits_for_them_can_be_counted(
     settings: Settings, connection: asyncpg.Connection
 ) -> None:

@@ -38,7 +38,7 @@ def caddy(files: Files, port: int, service: str) -> Sequence[str]:
     """Write the example for a port, and return the arguments that choose it."""
     text = _only(the_block(DOCUMENT, "caddyfile", HOST), SERVICE, service)
     text = _only(text, f"{HOST} {{\n", f"https://{HOST}:{port} {{\n\ttls {files.certificate} {files.key}\n")
-    text = _only(text, "read_body 17s", f"read_body {BODY_SECONDS + 2}s")
+    text = _only(text, "read_body 17s", f"read_body {BODY_SECONDS + 20}s")
     text = text.replace("{\n", "{\n\tadmin off\n\tdefault_bind 127.0.0.1\n", 1)
     files.configuration.write_text(text)
     return ("--config", str(files.configuration), "--adapter", "caddyfile")

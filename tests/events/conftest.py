@@ -7,6 +7,7 @@ from dataclasses import replace
 import httpx
 import pytest
 
+from app.events import polling
 from app.settings import Settings
 from tests.conftest import random_user
 from tests.events.client import Stream, token
@@ -71,8 +72,12 @@ async def device_at(settings: Settings) -> AsyncIterator[DeviceOf]:
 
 @pytest.fixture(scope="module", params=[True, False], ids=["direct", "litestar"])
 def address(request: pytest.FixtureRequest, settings: Settings) -> Iterator[str]:
-    """A server of one worker, whichever way it dispatches."""
-    with serving(replace(settings, direct_dispatch=request.param)) as address:
+    """A server of one worker, whichever way it dispatches, which never asks what other workers have written."""
+    with (
+        pytest.MonkeyPatch.context() as patch,
+        serving(replace(settings, direct_dispatch=request.param)) as address,
+    ):
+        patch.setattr(polling, "POLL_SECONDS", 1000)
         yield address
 
 

@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator
 
 import httpx
 
+from tests.events.client import Stream
 from tests.events.conftest import Device
 from tests.processes import Server, until
 from tests.ratelimit.redis import Redis
@@ -47,18 +48,24 @@ class Follower:
         while True:
             with contextlib.suppress(*BROKEN):
                 stream = await self._device.follow()
-                if stream.status == 200:
-                    await self._pull()
-                while not stream.ended:
-                    if max(stream.revisions, default=0) > self.held:
-                        await self._pull()
-                    await asyncio.sleep(0.02)
-                await stream.close()
+                try:
+                    await self._follow(stream)
+                finally:
+                    await stream.close()
             await asyncio.sleep(0.1)
+
+    async def _follow(self, stream: Stream) -> None:
+        if stream.status == 200:
+            await self._pull()
+        while not stream.ended:
+            if max(stream.revisions, default=0) > self.held:
+                await self._pull()
+            await asyncio.sleep(0.02)
 
     async def _pull(self) -> None:
         async with httpx.AsyncClient(base_url=self._device.address, headers=self._device.http.headers) as http:
             answer = await http.get("/api/me/tasks/changes", params={"since": self.held, "limit": 5000})
+            assert answer.status_code == 200
             self.held = answer.json()["revision"]
 
 

@@ -17,13 +17,18 @@ from tests.servers import serving
 from tests.wire import Relay, relayed
 
 POLL_SECONDS = 0.1
-AWAKE_SECONDS = 1.0
+AWAKE_SECONDS = 2.0
 IDLE = 1000
 
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(polling, "POLL_SECONDS", POLL_SECONDS)
+
+
+@pytest.fixture
+def sleepy(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever has nothing to do soon asks no more."""
     monkeypatch.setattr(polling, "AWAKE_SECONDS", AWAKE_SECONDS)
 
 
@@ -88,6 +93,7 @@ async def test_opening_a_stream_asks_the_database_nothing(counted: tuple[Relay, 
     assert (stream.status, relay.statements, relay.connections) == (200, 0, 0)
 
 
+@pytest.mark.usefixtures("sleepy")
 async def test_streams_of_many_users_are_one_statement_while_somebody_works_and_none_later(
     counted: tuple[Relay, Device], device_at: DeviceOf, settings: Settings
 ) -> None:
@@ -108,9 +114,9 @@ async def test_streams_of_many_users_are_one_statement_while_somebody_works_and_
     await asyncio.sleep(AWAKE_SECONDS)
     assert relay.statements == 0
 
+    connection = await asyncpg.connect(settings.database_url)
     await others[0].http.get("/api/me/tasks")  # which wakes it up again
     relay.reset()
-    connection = await asyncpg.connect(settings.database_url)
     await connection.execute("INSERT INTO users (id, revision) VALUES ($1, 12)", others[7].user_id)
     await connection.close()
     await streams[7].until_revision(12)
@@ -119,6 +125,7 @@ async def test_streams_of_many_users_are_one_statement_while_somebody_works_and_
     resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
+@pytest.mark.usefixtures("sleepy")
 async def test_health_checks_are_no_work(counted: tuple[Relay, Device]) -> None:
     relay, device = counted
     await device.follow()
@@ -129,13 +136,14 @@ async def test_health_checks_are_no_work(counted: tuple[Relay, Device]) -> None:
     assert relay.statements == 0
 
 
+@pytest.mark.usefixtures("sleepy")
 async def test_a_change_that_is_seen_keeps_asking(counted: tuple[Relay, Device], settings: Settings) -> None:
     relay, device = counted
     stream = await device.follow()
     await device.write()
     connection = await asyncpg.connect(settings.database_url)
     for revision in range(2 * 10**15, 2 * 10**15 + 4):
-        await asyncio.sleep(0.6 * AWAKE_SECONDS)  # together more than it would go on by itself
+        await asyncio.sleep(0.4 * AWAKE_SECONDS)  # together more than it would go on by itself
         await connection.execute("UPDATE users SET revision = $2 WHERE id = $1", device.user_id, revision)
         await stream.until_revision(revision)
     await connection.close()

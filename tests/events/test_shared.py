@@ -26,10 +26,15 @@ pytestmark = pytest.mark.skipif(redis.PROGRAM is None, reason=redis.MISSING)
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shared, "PAUSE_SECONDS", 0.1)
-    monkeypatch.setattr(shared, "PATIENCE_SECONDS", 1.0)
+    monkeypatch.setattr(shared, "PATIENCE_SECONDS", 30.0)
     monkeypatch.setattr(shared, "BEAT_SECONDS", 0.3)
     monkeypatch.setattr(polling, "POLL_SECONDS", 0.2)
     monkeypatch.setattr(polling, "SELDOM_SECONDS", 1000.0)
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shared, "PATIENCE_SECONDS", 1.0)
 
 
 @pytest.fixture
@@ -131,6 +136,7 @@ async def test_what_was_written_during_an_outage_is_told_at_its_end_though_nobod
     await stream.until_revision(revision)
 
 
+@pytest.mark.usefixtures("impatient")
 async def test_a_server_that_hangs_is_noticed_and_holds_no_write_up(
     two: tuple[Device, Device], passing: Redis, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -105,7 +105,7 @@ async def test_erasure_is_told_by_a_revision_of_which_nothing_can_be_told(device
 
 
 async def test_a_stream_ends_with_its_token_and_says_so(device: Device) -> None:
-    stream = await device.follow(seconds=2)
+    stream = await device.follow(seconds=5)
     revision = await device.write()
     await stream.until_end()
     assert stream.text.endswith("\n\nevent: expired\ndata: {}\n\n")
@@ -123,7 +123,7 @@ async def test_head_is_the_head_of_a_stream_and_leaves_none_behind(device: Devic
 async def test_a_client_of_http_1_0_gets_the_bytes_as_they_are_until_the_connection_ends(device: Device) -> None:
     parts = urlsplit(device.address)
     reader, writer = await asyncio.open_connection(parts.hostname, parts.port)
-    head = HEAD.format(path="/api/me/events", token=token(device.settings, device.user_id, 2))
+    head = HEAD.format(path="/api/me/events", token=token(device.settings, device.user_id, 5))
     writer.write(head.replace("HTTP/1.1", "HTTP/1.0").encode())
     async with asyncio.timeout(30):
         answer = await reader.read()

@@ -31,7 +31,8 @@ async def several(
             "DATABASE_URL": settings.database_url,
             "DATABASE_POOL_SIZE": "3",
             "BETTER_AUTH_SECRET": settings.better_auth_secret,
-            "SHUTDOWN_DELAY": "3",
+            "SHUTDOWN_DELAY": "8",
+            "MAX_STREAMS_PER_USER": "100",  # one worker may get all of them
             **NEVER_LIMITED,
         }
         if request.param == "redis":
@@ -60,7 +61,7 @@ async def every_stream_ends_with_the_last_revision(device: Device) -> list[Strea
 
 async def the_end_is_readiness_first_and_then_the_streams(server: Server, streams: list[Stream]) -> None:
     server.process.terminate()
-    async with asyncio.timeout(30), httpx.AsyncClient(base_url=server.url) as http:
+    async with asyncio.timeout(30), httpx.AsyncClient(base_url=server.url, timeout=30) as http:
         while (await http.get("/ready")).status_code != 503:
             await asyncio.sleep(0.02)
     assert not any(stream.ended for stream in streams)
@@ -68,7 +69,8 @@ async def the_end_is_readiness_first_and_then_the_streams(server: Server, stream
         await stream.until_end()
         assert re.search(r"\n\nretry: \d+\n\n$", stream.text)
     assert await asyncio.to_thread(server.process.wait, 30) == 0
-    lines = [json.loads(line) for line in server.output.splitlines() if '"route":"/api/{user_id}/events"' in line]
+    logged = await asyncio.to_thread(server.whole_output)
+    lines = [json.loads(line) for line in logged.splitlines() if '"route":"/api/{user_id}/events"' in line]
     assert {(line["status"], line["level"]) for line in lines} == {(200, "info")}
     assert min(line["duration_ms"] for line in lines[-STREAMS:]) > 2000
 

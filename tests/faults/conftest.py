@@ -6,6 +6,7 @@ import pytest
 
 from app.development import postgres
 from app.settings import Settings
+from tests.conftest import execute
 from tests.faults.cluster import Cluster
 from tests.faults.scale import FULL, SHORT, Scale
 from tests.faults.service import Service
@@ -41,9 +42,14 @@ def scale(request: pytest.FixtureRequest) -> Scale:
 
 
 @pytest.fixture(scope="session")
-def cluster() -> Iterator[Cluster]:
-    """A server apart from that of the other tests, for it does not fare well here."""
+def cluster(scale: Scale) -> Iterator[Cluster]:
+    """A server apart from that of the other tests, for it does not fare well here.
+
+    No fault is an outage of power, for which commits wait for the disk; where no figures count, they do not.
+    """
     with copied_project() as project, postgres.running(project / ".dev") as url:
+        if not scale.figures_count:
+            asyncio.run(execute(url, "ALTER SYSTEM SET fsync = off", "SELECT pg_reload_conf()"))
         yield Cluster(url, project / ".dev" / "postgres")
 
 

@@ -58,7 +58,7 @@ def outage(cluster: Cluster) -> Iterator[Outage]:
     """Scrape a service whose database runs, and again when it had been off for some requests."""
     settings = cluster.database()
     with copied_project() as folder:
-        service = watched(folder, settings, DATABASE_TIMEOUT="0.5", DATABASE_COLD_START_TIMEOUT="5", LOG_FORMAT="json")
+        service = watched(folder, settings, DATABASE_TIMEOUT="2", DATABASE_COLD_START_TIMEOUT="5", LOG_FORMAT="json")
         assert requests(service, FAILING, "t") == {200, 201}
         until(lambda: "tasks_migrations_pending" in Scrape.of(service.port).names())
         healthy = service.scrape()

@@ -14,12 +14,13 @@ from tests.faults.client import Answer, Client, Unanswered
 from tests.faults.cluster import Cluster, fetch
 from tests.faults.scale import Scale
 from tests.faults.service import Service
+from tests.processes import START_SECONDS
 from tests.wire import Relay, relayed
 
 DUPLICATES = 50
 BODY = {"title": "Once"}
-PATIENCE_SECONDS = 20
-"""Far more than a cycle needs."""
+PATIENCE_SECONDS = 20 + START_SECONDS
+"""Far more than a cycle needs, a start of the server included."""
 
 
 async def stored(settings: Settings, user_id: str) -> int:

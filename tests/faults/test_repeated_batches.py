@@ -14,9 +14,10 @@ from tests.faults.client import Answer, Unanswered
 from tests.faults.cluster import Cluster, fetch
 from tests.faults.scale import Scale
 from tests.faults.service import Service
+from tests.processes import START_SECONDS
 from tests.wire import Relay, relayed
 
-PATIENCE_SECONDS = 20
+PATIENCE_SECONDS = 20 + START_SECONDS
 """Far more than a cycle needs."""
 
 BEFORE = [{"op": "put", "uid": uid, "data": {"title": "before"}} for uid in ("edited-offline", "dropped-offline")]

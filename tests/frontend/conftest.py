@@ -27,14 +27,15 @@ class Frontend:
         """The browser of a user whom nobody has seen before, at an address whose sign-ups nobody has counted."""
         address = f"10.{secrets.randbelow(256)}.{secrets.randbelow(256)}.{secrets.randbelow(256)}"
         headers = {"Origin": self.site, "X-Forwarded-For": address}
-        with httpx.Client(base_url=self.site, headers=headers) as browser:
+        with httpx.Client(base_url=self.site, headers=headers, timeout=30) as browser:
             person = {"email": f"u{secrets.token_hex(8)}@example.org", "name": "Someone", "password": PASSWORD}
             browser.post(path, json=person).raise_for_status()
             yield browser
 
     def create(self, token: str, title: str) -> None:
         headers = {"Authorization": f"Bearer {token}"}
-        httpx.post(f"{self.service}/api/me/tasks", headers=headers, json={"title": title}).raise_for_status()
+        path = f"{self.service}/api/me/tasks"
+        httpx.post(path, headers=headers, json={"title": title}, timeout=30).raise_for_status()
 
 
 @pytest.fixture(scope="session")

@@ -29,12 +29,12 @@ async def test_server_component_shows_each_user_their_own_tasks_also_at_the_same
 
 
 def test_server_component_sends_whoever_is_not_signed_in_to_sign_in(frontend: Frontend) -> None:
-    answer = httpx.get(f"{frontend.site}/tasks")
+    answer = httpx.get(f"{frontend.site}/tasks", timeout=30)
     assert (answer.status_code, answer.headers["Location"]) == (307, "/sign-in")
 
 
 def test_token_of_the_bridge_route_is_accepted(frontend: Frontend) -> None:
-    assert httpx.get(f"{frontend.site}/api/task-token").status_code == 401
+    assert httpx.get(f"{frontend.site}/api/task-token", timeout=30).status_code == 401
     with frontend.signed_up() as browser:
         answer = browser.get("/api/task-token")
     assert answer.headers["Cache-Control"] == "no-store"

@@ -19,7 +19,7 @@ from app.http.cross_origin import CrossOrigin
 from app.origins import Origins
 from app.settings import Settings
 from tests.conftest import client_of, random_user, running
-from tests.processes import Server, copied_project
+from tests.processes import Server, copied_project, until
 
 EXPOSED = "ETag, Idempotent-Replayed, Link, Location, RateLimit, RateLimit-Policy, Retry-After, X-Request-Id"
 TASKS: Final = "/api/me/tasks"
@@ -201,6 +201,7 @@ def test_a_refused_origin_is_logged_once_with_the_setting_to_change(server: Serv
         client.options(TASKS, headers={"Origin": origin, **PREFLIGHT})
     client.get(TASKS, headers={"Origin": EXACT})
     client.get("/health")
+    until(lambda: any(line["origin"] == origin for line in refusals(server)))
     [line] = [line for line in refusals(server) if line["origin"] == origin]
     assert line["level"] == "warning"
     assert "CORS_ORIGINS" in line["detail"]

@@ -54,6 +54,7 @@ def server(settings: Settings) -> Iterator[Server]:
             DATABASE_URL=settings.database_url,
             BETTER_AUTH_SECRET=settings.better_auth_secret,
             LOG_FORMAT="json",
+            SLOW_QUERY_MS="0",
             STRICT_TRANSPORT_SECURITY="31536000",
         ).serving()
 

@@ -10,7 +10,7 @@ import pytest
 from app.settings import Settings
 from tests.metrics.conftest import DURATION, watched
 from tests.metrics.scrapes import Scrape
-from tests.processes import copied_project, until
+from tests.processes import START_SECONDS, copied_project, until
 
 LIMIT = "tasks_database_connections_limit"
 
@@ -44,7 +44,7 @@ def test_killed_worker_leaves_its_counts_and_no_gauge(folder: Path, tmp_path: Pa
     assert service.scrape().sum(f"{DURATION}_count", route="/health") == 20
     os.kill(service.server.worker_ids[1], signal.SIGCONT)
 
-    until(lambda: len(pids(Scrape.of(service.port))) == 2, 30)  # uvicorn has started another
+    until(lambda: len(pids(Scrape.of(service.port))) == 2, START_SECONDS)  # another one is there
     after = service.scrape()
     assert after.sum(LIMIT) == 2 * 3
     assert after.sum("tasks_tokens_total") == 0
@@ -60,7 +60,7 @@ def test_counts_outlive_a_restart_for_new_code_to_the_last_one(folder: Path, set
     assert service.ask("GET", "/health").status_code == 200
     before = pids(service.scrape())
     (folder / "app" / "quotas.py").touch()
-    until(lambda: service.server.output.count("Application startup complete") == 2, 30)
+    until(lambda: service.server.output.count("Application startup complete") == 2, START_SECONDS)
     until(lambda: not before & pids(Scrape.of(service.port)), 30)
     assert service.scrape().sum(LIMIT) == 10
 

@@ -201,7 +201,10 @@ async def test_more_batches_than_may_be_under_way_wait_for_the_next(
     assert [standing[0][1] for standing in await asyncio.gather(*tasks)] == list(range(49, 29, -1))
 
 
-async def test_a_server_that_is_not_there_at_the_start_is_found_later(counting: Redis) -> None:
+async def test_a_server_that_is_not_there_at_the_start_is_found_later(
+    counting: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shared, "LOOK_SECONDS", 5)
     counting.kill()
     counts = SharedCounts(counting.url)
     counter = counts.counter({"user": Limit(1, 60)})
@@ -213,7 +216,10 @@ async def test_a_server_that_is_not_there_at_the_start_is_found_later(counting: 
     await counts.close()
 
 
-async def test_refused_tokens_are_counted_there_too(settings: Settings, counting: Redis) -> None:
+async def test_refused_tokens_are_counted_there_too(
+    settings: Settings, counting: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shared, "LOOK_SECONDS", 5)
     few = replace(settings, rate_limit_failed_auth=Limit(3, 60), rate_limit_url=counting.url)
     async with running(few) as one, running(few) as two:
         statuses = []

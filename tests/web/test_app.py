@@ -4,6 +4,8 @@ import asyncio
 import json
 import re
 import time
+from collections.abc import Callable
+from http import HTTPStatus
 
 import pytest
 from playwright.async_api import Browser, Route, expect
@@ -81,7 +83,7 @@ async def test_deleted_task_comes_back_by_undo(window: Window) -> None:
 async def test_list_that_has_not_changed_is_kept_when_the_stream_reconnects(window: Window) -> None:
     await window.add("Still here")
     await window.stored("Still here")
-    await window.page.wait_for_timeout(500)
+    await window.holds_what_is_stored()
     async with window.page.expect_response(lambda answer: answer.url.endswith("/api/me/tasks")) as answer:
         await window.page.evaluate("dispatchEvent(new Event('online'))")
     assert (await answer.value).status == 304
@@ -94,8 +96,7 @@ async def test_stream_goes_on_when_the_token_expires_in_the_middle_and_nobody_si
 ) -> None:
     window = await Window.fresh(stack, browser)
     await window.sign_up()
-    now = int(time.time())
-    await give_once(window, stack.token(window.user_id, now, now + 3))
+    await give_once(window, lambda now: stack.token(window.user_id, now, now + 4))
     await window.open()
     other = await window.second()
     async with asyncio.timeout(30):
@@ -113,8 +114,7 @@ async def test_token_that_is_refused_is_replaced_once_and_the_write_with_it_repe
 ) -> None:
     window = await Window.fresh(stack, browser)
     await window.sign_up()
-    now = int(time.time())
-    await give_once(window, stack.token(window.user_id, now - 900, now - 60))
+    await give_once(window, lambda now: stack.token(window.user_id, now - 900, now - 60))
     await window.open()
     await window.add("Written")
     await window.stored("Written")
@@ -123,9 +123,11 @@ async def test_token_that_is_refused_is_replaced_once_and_the_write_with_it_repe
     await window.close()
 
 
-async def give_once(window: Window, token: str) -> None:
+async def give_once(window: Window, token: Callable[[int], str]) -> None:
+    """Have the first call for a token answered with one that is made at that moment."""
+
     async def give(route: Route) -> None:
-        await route.fulfill(json={"token": token})
+        await route.fulfill(json={"token": token(int(time.time()))})
 
     await window.page.route("**/api/auth/token", give, times=1)
 
@@ -148,11 +150,12 @@ async def test_write_is_repeated_when_the_server_says_so_and_after_a_lost_answer
             await route.abort()
 
     await window.page.route("**/api/me/tasks", stand_in_the_way)
-    await window.add("Only once")
-    await window.stored("Only once")
+    async with window.page.expect_response(
+        lambda answer: answer.request.method == "POST" and answer.status == HTTPStatus.CREATED, timeout=60_000
+    ) as answer:
+        await window.add("Only once")
+        await window.stored("Only once")
     keys = {request.headers["idempotency-key"] for request in window.sent("POST")}
-    async with window.page.expect_response(lambda answer: answer.request.method == "POST", timeout=30_000) as answer:
-        pass
     assert (await answer.value).headers["idempotent-replayed"] == "true"
     assert len(keys) == 1
     assert attempts[1] - attempts[0] >= 2  # seconds, as the answer said

@@ -50,6 +50,7 @@ async def test_what_is_written_offline_is_sent_in_order_when_back(window: Window
     await window.complete("Before")
     await window.says("Offline, 4 changes wait")
     await other.add("Meanwhile")
+    await other.stored("Meanwhile", "Before")
     await window.page.context.set_offline(False)
     await window.says("Live")
     await window.shows("In the mountains", "Meanwhile", "Before")

@@ -105,13 +105,26 @@ class Window:
         await self.begin_editing(title, becomes)
         await self.button("Save").click()
 
+    async def holds_what_is_stored(self) -> None:
+        """Wait until the window has got the list that the service has."""
+        async with asyncio.timeout(30), self._client() as client:
+            etag = (await client.get("/api/me/tasks")).headers["etag"]
+            while not any(answer.headers.get("etag") == etag for answer in self.answers):
+                await asyncio.sleep(0.05)
+
+    @asynccontextmanager
+    async def _client(self) -> AsyncIterator[httpx.AsyncClient]:
+        """Have a client of the service for whoever is signed in."""
+        answer = await self.page.request.get(f"{self.stack.url}/api/auth/token")
+        headers = {"Authorization": f"Bearer {(await answer.json())['token']}"}
+        async with httpx.AsyncClient(base_url=self.stack.service, headers=headers, timeout=30) as client:
+            yield client
+
     async def stored(self, *titles: str) -> list[dict[str, Any]]:
         """What the service has, once these are the titles."""
-        answer = await self.page.request.get(f"{self.stack.url}/api/auth/token")
-        token = (await answer.json())["token"]
-        async with asyncio.timeout(30), httpx.AsyncClient(base_url=self.stack.service) as client:
+        async with asyncio.timeout(30), self._client() as client:
             while True:
-                listed = await client.get("/api/me/tasks", headers={"Authorization": f"Bearer {token}"})
+                listed = await client.get("/api/me/tasks")
                 tasks: list[dict[str, Any]] = listed.raise_for_status().json()
                 if [task["title"] for task in tasks] == [*titles]:
                     return tasks

@@ -18,6 +18,9 @@ import jwt
 
 FOLDER: Final = Path(__file__).parent
 NODE_VERSION: Final = 20
+SECONDS: Final = 30
+"""For an answer: Better Auth may make a key of RSA for it."""
+
 PASSWORD: Final = "correct horse battery staple"
 
 
@@ -93,7 +96,7 @@ class Issuer:
 
     async def sign_up(self) -> Account:
         """Register a user whom nobody has seen before."""
-        browser = httpx.AsyncClient(base_url=self.url, headers={"Origin": self.origin})
+        browser = httpx.AsyncClient(base_url=self.url, headers={"Origin": self.origin}, timeout=SECONDS)
         person = {"email": f"u{secrets.token_hex(8)}@example.org", "name": "Someone", "password": PASSWORD}
         response = (await browser.post("sign-up/email", json=person)).raise_for_status()
         account = Account(response.json()["user"]["id"], person["email"], person["name"], browser)
@@ -124,7 +127,7 @@ class Issuer:
         await self._ask("expire-keys", seconds=seconds)
 
     async def keys(self) -> list[dict[str, Any]]:
-        async with httpx.AsyncClient() as client:
+        async with httpx.AsyncClient(timeout=SECONDS) as client:
             response = (await client.get(f"{self.url}/jwks")).raise_for_status()
         keys: list[dict[str, Any]] = response.json()["keys"]
         return keys
@@ -135,7 +138,7 @@ class Issuer:
             await account.browser.aclose()
 
     async def _ask(self, control: str, **given: Any) -> Any:
-        async with httpx.AsyncClient() as client:
+        async with httpx.AsyncClient(timeout=SECONDS) as client:
             return (await client.post(f"{self.origin}/test/{control}", json=given)).raise_for_status().json()
 
 

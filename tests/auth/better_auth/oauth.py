@@ -12,7 +12,7 @@ import httpx
 import jwt
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from tests.auth.better_auth.issuer import Account, Issuer
+from tests.auth.better_auth.issuer import SECONDS, Account, Issuer
 
 RESOURCE: Final = "https://api.example.org"
 ADDRESS: Final = "https://client.example.org"
@@ -46,7 +46,7 @@ class Client:
             "grant_types": ["authorization_code", "refresh_token"],
             "response_types": ["code"],
         }
-        async with httpx.AsyncClient() as http:
+        async with httpx.AsyncClient(timeout=SECONDS) as http:
             response = await http.post(f"{issuer.url}/oauth2/register", json=metadata)
         return cls(issuer, response.raise_for_status().json()["client_id"])
 
@@ -80,7 +80,7 @@ class Client:
         }
         address = f"{self.issuer.url}/oauth2/token"
         headers = {"DPoP": _proof(address)} if bound else {}
-        async with httpx.AsyncClient() as http:
+        async with httpx.AsyncClient(timeout=SECONDS) as http:
             response = await http.post(address, data=exchange, headers=headers)
         answer: dict[str, Any] = response.raise_for_status().json()
         return answer

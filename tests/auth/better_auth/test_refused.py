@@ -42,7 +42,7 @@ async def test_the_token_of_the_bearer_plugin_is_refused(issuer: Issuer, client:
     response = await account.browser.post("sign-in/email", json={"email": account.email, "password": PASSWORD})
     token = response.headers["set-auth-token"]
     headers = {"Authorization": f"Bearer {token}"}
-    async with httpx.AsyncClient(base_url=issuer.url, headers=headers) as bearer:
+    async with httpx.AsyncClient(base_url=issuer.url, headers=headers, timeout=30) as bearer:
         session = (await bearer.get("get-session")).json()
     assert session["user"]["id"] == account.id
     await assert_refused(client, token)

@@ -15,9 +15,9 @@ export interface Device {
 export type Make = (name: string, tasks: Tasks, online: () => boolean, live?: Live) => Promise<Device>;
 
 export async function until(reached: () => boolean | Promise<boolean>): Promise<void> {
-  const end = Date.now() + 20_000;
+  const end = Date.now() + 60_000;
   while (!(await reached())) {
-    if (Date.now() > end) throw new Error("That state was not reached in 20 seconds");
+    if (Date.now() > end) throw new Error("That state was not reached in a minute");
     await new Promise((resolve) => setTimeout(resolve, 10));
   }
 }

@@ -87,7 +87,7 @@ await bothSync();
 /** With live updates, as somebody else: no device is told to fetch what the other one wrote. */
 async function updates(): Promise<string> {
   const { live } = process.argv[2] === "watermelondb" ? native : web;
-  const expiring = await ask("expiring"); // a token that is good for three seconds
+  const expiring = await ask("expiring"); // a token that is good for some seconds
   let renewed = false;
   const others = new Tasks(`${url}/api/me/tasks`, async () => (renewed ? otherToken : expiring));
   const connected = new Set<string>();

@@ -31,7 +31,7 @@ STREAMS: Final = ("live", "live-native")
 NAMES: Final = ("legend-state", "rxdb", "tanstack-db", "tanstack-query", "watermelondb")
 CREATED: Final = 201
 DELETED: Final = 5
-EXPIRING_SECONDS: Final = 3
+EXPIRING_SECONDS: Final = 10
 LONGEST: Final = 30
 WIDEST: Final = 120
 HELD: Final = ("uid", "title", "description", "priority", "tags", "due_date", "completed", "revision")
@@ -69,7 +69,7 @@ class Service:
 
     def do(self, what: str) -> None:
         """Wait for the other scenarios, and have it done once."""
-        self._barriers[what].wait(60)
+        self._barriers[what].wait(180)
 
     def token(self, user: str, seconds: int = 3600) -> str:
         return mint(self._settings, user, seconds)

@@ -96,16 +96,17 @@ async def rates(bench: Bench, streams: int, rounds: int, seconds: float) -> tupl
 
 async def _rate(bench: Bench, server: Server, seconds: float) -> float:
     clients = [Client(server.port, token(bench.settings, random_user())) for _ in range(CONNECTIONS)]
-    deadline = time.monotonic() + seconds
+    created = await asyncio.gather(*(client.request("POST", "/tasks", {"title": "x"}) for client in clients))
+    started = time.monotonic()
     count = 0
 
-    async def read(client: Client) -> None:
+    async def read(client: Client, path: str) -> None:
         nonlocal count
-        path = f"/tasks/{(await client.request('POST', '/tasks', {'title': 'x'})).json()['id']}"
-        while time.monotonic() < deadline:
+        while not count or time.monotonic() < started + seconds:
             assert (await client.request("GET", path)).status == 200
             count += 1
         client.close()
 
-    await asyncio.gather(*(read(client) for client in clients))
-    return count / seconds
+    paths = [f"/tasks/{answer.json()['id']}" for answer in created]
+    await asyncio.gather(*(read(client, path) for client, path in zip(clients, paths, strict=True)))
+    return count / (time.monotonic() - started)
