@@ -52,6 +52,7 @@ def another(path: str) -> Iterator[Connection]:
     connection, theirs = multiprocessing.Pipe()
     process = multiprocessing.get_context("spawn").Process(target=worker, args=(path, theirs))
     process.start()
+    theirs.close()  # so that its end ends ours
     try:
         connection.recv()
         yield connection
