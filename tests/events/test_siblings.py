@@ -54,8 +54,12 @@ def another(path: str) -> Iterator[Connection]:
     process.start()
     theirs.close()  # so that its end ends ours
     try:
+        assert connection.poll(60), process
         connection.recv()
         yield connection
+    except EOFError:
+        process.join()
+        pytest.fail(str(process))
     finally:
         process.kill()
         process.join()
