@@ -130,8 +130,10 @@ class LogStream:
         if lost and len(self._pending) <= self._limit // 2:
             self._reported += lost
             self._reporter = threading.get_ident()  # whose line stays, though another thread drops one meanwhile
-            self._report_lost(lost)
-            self._reporter = None
+            try:
+                self._report_lost(lost)
+            finally:
+                self._reporter = None
 
     def _next(self) -> bytearray:
         """Return lines that a pipe takes in one piece, so that other workers' lines cannot tear them apart.

@@ -25,7 +25,7 @@ class EventsController(Controller):
     async def stream(self, request: StrictRequest[Caller], hub: NamedDependency[Hub]) -> EndlessResponse[str]:
         """Send the user's revision, as a server-sent event, whenever it has moved on.
 
-        It is a hint to ask what changed. None has to say where things stand at the start: connect, then pull once.
+        It is a hint to ask what changed. Do not wait for one at the start: connect, then pull once.
         """
         hub.admit(request.user.id)
         return EndlessResponse(StreamAnswer(hub, EventStream(request.user.id, request.user.expires)))
